@@ -1,0 +1,1 @@
+"""Text sync for editors: patches, deterministic merge, any version of the past."""
