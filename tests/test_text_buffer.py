@@ -1,0 +1,274 @@
+"""The pool, the gap buffer and the log are held against plain `str` operations."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from syncstring._text import SpliceLog, TextBuffer, TextPool
+from syncstring.errors import PatchError
+
+Splice = tuple[int, int, str]
+
+# One alphabet for each width that CPython and the kernels know: ASCII, Latin-1, two bytes, four.
+ASCII, LATIN, WIDE, ASTRAL = "ab\n\0", "é\xff", "ж\u0301\uffff", "😀\U0010ffff\U00100000"
+ALPHABETS = [ASCII, ASCII + LATIN, ASCII + LATIN + WIDE, ASCII + LATIN + WIDE + ASTRAL]
+
+texts = st.sampled_from(ALPHABETS).flatmap(lambda letters: st.text(letters, max_size=12))
+
+
+@st.composite
+def edits(draw: st.DrawFn) -> tuple[str, list[Splice]]:
+    """A text and sequential splices that fit it."""
+    start = draw(texts)
+    size = len(start)
+    splices: list[Splice] = []
+    for _ in range(draw(st.integers(0, 12))):
+        pos = draw(st.integers(0, size))
+        delete = draw(st.integers(0, size - pos))
+        insert = draw(texts)
+        splices.append((pos, delete, insert))
+        size += len(insert) - delete
+    return start, splices
+
+
+def spliced(text: str, splice: Splice) -> str:
+    pos, delete, insert = splice
+    return text[:pos] + insert + text[pos + delete :]
+
+
+def logged(splices: list[Splice]) -> SpliceLog:
+    log = SpliceLog(TextPool())
+    for pos, delete, insert in splices:
+        log.push(pos, delete, log.pool.push(insert), len(insert))
+    return log
+
+
+def same(built: str, expected: str) -> None:
+    assert built == expected
+    # A str wider than its text needs would compare as different elsewhere: CPython trusts the widths.
+    assert sys.getsizeof(built) == sys.getsizeof("".join([expected[:1], expected[1:]]))
+
+
+@given(edits())
+@example(("", [(0, 0, "a"), (1, 0, "é"), (2, 0, "ж"), (3, 0, "😀"), (3, 1, ""), (2, 1, "")]))
+def test_a_buffer_holds_what_the_same_splices_make_of_a_str(case: tuple[str, list[Splice]]) -> None:
+    text, splices = case
+    buffer = TextBuffer(text)
+    same(str(buffer), text)
+    for splice in splices:
+        buffer.splice(*splice)
+        buffer.check()
+        text = spliced(text, splice)
+        assert len(buffer) == len(text)
+        same(str(buffer), text)
+
+
+@given(edits(), st.data())
+def test_a_slice_is_the_slice_of_the_text_wherever_the_gap_is(
+    case: tuple[str, list[Splice]], data: st.DataObject
+) -> None:
+    text, splices = case
+    buffer = TextBuffer(text)
+    for splice in splices:
+        buffer.splice(*splice)
+        text = spliced(text, splice)
+    start = data.draw(st.integers(0, len(text)))
+    stop = data.draw(st.integers(start, len(text)))
+    same(buffer.slice(start, stop), text[start:stop])
+
+
+@given(edits(), edits())
+def test_a_copy_is_edited_alone(one: tuple[str, list[Splice]], other: tuple[str, list[Splice]]) -> None:
+    buffer = TextBuffer(one[0])
+    for splice in one[1]:
+        buffer.splice(*splice)
+    before = str(buffer)
+    twin = buffer.copy()
+    twin.check()
+    same(str(twin), before)
+    twin.splice(0, len(twin), other[0])
+    for splice in other[1]:
+        twin.splice(*splice)
+    same(str(buffer), before)
+    buffer.check()
+    twin.check()
+
+
+@pytest.mark.parametrize("wider", [LATIN, WIDE, ASTRAL])
+@pytest.mark.parametrize("narrow", [ASCII, LATIN, WIDE])
+def test_a_wider_insertion_widens_the_text_and_changes_nothing_else_in_it(narrow: str, wider: str) -> None:
+    for pos in range(len(narrow) + 1):
+        buffer = TextBuffer(narrow)
+        buffer.splice(pos, 0, wider)
+        buffer.check()
+        same(str(buffer), narrow[:pos] + wider + narrow[pos:])
+        buffer.splice(pos, len(wider), "")
+        same(str(buffer), narrow)
+
+
+def test_insertions_all_over_a_long_text_land_where_they_should() -> None:
+    text, buffer = "", TextBuffer()
+    for i in range(3000):
+        place = i * 7919 % (len(text) + 1) if i % 3 else len(text) // 2
+        splice = (place, 0, chr(97 + i % 26) * (i % 5))
+        buffer.splice(*splice)
+        text = spliced(text, splice)
+    buffer.check()
+    same(str(buffer), text)
+
+
+@pytest.mark.parametrize(
+    ("pos", "delete"),
+    [
+        (-1, 0),
+        (4, 0),
+        (0, -1),
+        (0, 4),
+        (3, 1),
+        (2, 2),
+        (0, sys.maxsize),
+        (sys.maxsize, 1),
+        (2**80, 0),
+        (0, 2**80),
+    ],
+)
+def test_a_splice_out_of_range_is_refused_and_changes_nothing(pos: int, delete: int) -> None:
+    buffer = TextBuffer("abc")
+    with pytest.raises(PatchError, match="text of 3"):
+        buffer.splice(pos, delete, "x")
+    assert str(buffer) == "abc"
+    buffer.check()
+
+
+@pytest.mark.parametrize(("start", "stop"), [(-1, 2), (2, 1), (0, 4), (4, 4), (0, 2**80), (-(2**80), 0)])
+def test_a_slice_out_of_range_is_refused(start: int, stop: int) -> None:
+    with pytest.raises(PatchError, match="text of 3"):
+        TextBuffer("abc").slice(start, stop)
+
+
+@pytest.mark.parametrize("bad", ["\ud800", "ab\udfff", "\ud83d\ude00", "😀\udc00"])
+def test_lone_surrogates_are_refused_and_change_nothing(bad: str) -> None:
+    buffer, pool = TextBuffer("abc"), TextPool()
+    pool.push("ж")
+    with pytest.raises(PatchError, match=r"lone surrogate U\+D[8-F]"):
+        buffer.splice(1, 1, bad)
+    with pytest.raises(PatchError, match="lone surrogate"):
+        TextBuffer(bad)
+    with pytest.raises(PatchError, match="lone surrogate"):
+        pool.push(bad)
+    assert str(buffer) == "abc"
+    assert pool.read(0, len(pool)) == "ж"
+
+
+@pytest.mark.parametrize("near", ["\ud7ff", "\ue000", "\U0001d800", "\U0010dfff"])
+def test_neighbours_of_the_surrogates_are_text_like_any_other(near: str) -> None:
+    buffer = TextBuffer("ab")
+    buffer.splice(1, 0, near)
+    same(str(buffer), f"a{near}b")
+
+
+@given(st.lists(texts, max_size=12))
+def test_a_pool_gives_back_every_text_whatever_came_after_it(pieces: list[str]) -> None:
+    pool = TextPool()
+    starts = []
+    for piece in pieces:
+        starts.append(pool.push(piece))
+        pool.check()
+    assert len(pool) == pool.length == sum(map(len, pieces))
+    for start, piece in zip(starts, pieces, strict=True):
+        same(pool.read(start, len(piece)), piece)
+    same(pool.read(0, len(pool)), "".join(pieces))
+
+
+@pytest.mark.parametrize(("start", "count"), [(-1, 1), (0, -1), (0, 4), (4, 0), (2, 2), (1, 2**80)])
+def test_reading_outside_a_pool_is_refused(start: int, count: int) -> None:
+    pool = TextPool()
+    pool.push("abc")
+    with pytest.raises(PatchError, match="pool of 3"):
+        pool.read(start, count)
+
+
+@given(edits(), st.data())
+def test_replaying_a_log_equals_applying_its_splices_to_a_str(
+    case: tuple[str, list[Splice]], data: st.DataObject
+) -> None:
+    text, splices = case
+    log = logged(splices)
+    log.check()
+    assert len(log) == log.length == len(splices)
+    assert log.splices(0, len(log)) == splices
+    middle = data.draw(st.integers(0, len(splices)))
+    buffer = TextBuffer(text)
+    for first, last in ((0, middle), (middle, len(splices))):
+        log.replay(buffer, first, last)
+        for splice in splices[first:last]:
+            text = spliced(text, splice)
+        buffer.check()
+        same(str(buffer), text)
+
+
+def test_replay_stops_at_a_splice_that_does_not_fit_and_leaves_what_came_before() -> None:
+    log = logged([(0, 0, "abc"), (2, 2, "x"), (0, 0, "y")])
+    buffer = TextBuffer("")
+    with pytest.raises(PatchError, match="splice 1 at 2 deletes 2, which is not within a text of 3"):
+        log.replay(buffer, 0, 3)
+    assert str(buffer) == "abc"
+    buffer.check()
+
+
+def test_a_log_cut_short_goes_on_from_there() -> None:
+    log = logged([(0, 0, "ab"), (1, 1, ""), (0, 0, "c")])
+    log.truncate(1)
+    log.push(2, 0, log.pool.push("é"), 1)
+    log.check()
+    assert log.splices(0, 2) == [(0, 0, "ab"), (2, 0, "é")]
+    for wrong in (-1, 3, 2**80):
+        with pytest.raises(PatchError, match="log of 2"):
+            log.truncate(wrong)
+
+
+@pytest.mark.parametrize(
+    "splice",
+    [
+        (-1, 0, 0, 0),
+        (0, -1, 0, 0),
+        (2**80, 0, 0, 0),
+        (0, 2**80, 0, 0),
+        (0, 0, -1, 0),
+        (0, 0, 0, -1),
+        (0, 0, 0, 4),
+        (0, 0, 4, 0),
+        (0, 0, 4, 2**80),
+    ],
+)
+def test_a_log_refuses_splices_that_fit_no_text_or_no_pool(splice: tuple[int, int, int, int]) -> None:
+    log = SpliceLog(TextPool())
+    log.pool.push("abc")
+    with pytest.raises(PatchError):
+        log.push(*splice)
+    assert len(log) == 0
+
+
+@pytest.mark.parametrize(("first", "last"), [(-1, 0), (1, 0), (0, 3), (0, 2**80)])
+def test_a_log_refuses_ranges_that_it_does_not_have(first: int, last: int) -> None:
+    log = logged([(0, 0, "a"), (0, 0, "b")])
+    with pytest.raises(PatchError, match="log of 2"):
+        log.splices(first, last)
+    with pytest.raises(PatchError, match="log of 2"):
+        log.replay(TextBuffer(), first, last)
+
+
+@pytest.mark.parametrize("wrong", [None, b"abc", 7])
+def test_what_is_no_str_is_a_type_error(wrong: object) -> None:
+    with pytest.raises(TypeError):
+        TextBuffer("abc").splice(0, 0, wrong)  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        TextBuffer(wrong)  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        TextPool().push(wrong)  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        SpliceLog(wrong)  # type: ignore[arg-type]
