@@ -16,6 +16,7 @@ directives = {
     "initializedcheck": DEBUG,
     "cdivision": True,
     "embedsignature": True,
+    "auto_pickle": False,
     "linetrace": DEBUG,
 }
 flags = ["-O0", "-g"] if DEBUG else ["-O3"]
@@ -30,4 +31,4 @@ extensions = [
     for path in sorted(Path(__file__).parent.joinpath("syncstring").glob("*.pyx"))
 ]
 
-setup(ext_modules=cythonize(extensions, compiler_directives=directives, annotate=DEBUG, language="c"))
+setup(ext_modules=cythonize(extensions, compiler_directives=directives, annotate=DEBUG))

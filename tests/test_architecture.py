@@ -20,20 +20,24 @@ FLOORS: list[set[str]] = [
     {"errors"},
     {"_common"},
     {"_text", "_diff"},
-    {"_patch", "_graph"},
-    {"patch", "_walker", "offsets", "pack"},
-    {"history", "interop"},
+    {"_events", "_patch"},
+    {"_graph", "_spans"},
+    {"_fugue"},
+    {"_walker"},
+    {"_weave"},
+    {"patch", "interop", "offsets", "refs"},
     {"merge"},
+    {"history"},
     {"timeline"},
     {"undo"},
     {"document", "store"},
-    {"session", "backends", "sources"},
+    {"session", "backends", "traces", "git"},
     {"cli", "testing"},
 ]
 ROOF = {"__init__", "__main__"}  # what a user imports or runs: above every floor
 
 # No hidden inputs below the session: no clock, no randomness, nothing opened, nothing waited for.
-CORE = set().union(*FLOORS[:10])
+CORE = set().union(*FLOORS[:14])
 HIDDEN_INPUTS = {
     "asyncio", "multiprocessing", "os", "random", "secrets", "select", "selectors", "signal", "socket",
     "sqlite3", "subprocess", "tempfile", "threading", "time", "uuid",
@@ -43,7 +47,7 @@ ONLY_IN = {
     "hypothesis": {"testing"},
     "rethinkdb": {"backends"},
     "sqlite3": {"backends"},
-    "subprocess": {"sources", "cli"},
+    "subprocess": {"git", "cli"},
     "click": {"cli"},
     "rich": {"cli"},
 }

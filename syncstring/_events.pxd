@@ -1,0 +1,51 @@
+# The C layout of events in columns. An event is named by its place in arrival order (an int).
+
+from libc.stdint cimport int32_t, int64_t, uint8_t
+
+from syncstring._text cimport TextPool
+
+# Operations are packed into one int64 each: length << 2 | kind.
+cdef enum:
+    KEEP = 0
+    INSERT = 1
+    DELETE = 2
+
+cdef enum:
+    MISFIT = 1        # consumes more than its parents' text: counts as empty
+    JUDGED = 2        # the verdict is known (and so is `size`)
+
+
+cdef void *grown(void *block, Py_ssize_t count, Py_ssize_t size) except NULL
+
+
+cdef class EventLog:
+    cdef readonly TextPool pool        # inserted texts, one after another in arrival order
+    cdef readonly Py_ssize_t length    # events
+    cdef Py_ssize_t capacity
+    # One entry an event:
+    cdef int64_t *time
+    cdef int64_t *wall
+    cdef int32_t *session              # index into `sessions`
+    cdef int32_t *author               # index into `authors`
+    cdef int64_t *size                 # length of the text at the event's own version, -1: not known yet
+    cdef uint8_t *flags
+    # One entry more than there are events; those of event i are [i], [i+1]:
+    cdef int64_t *parent_start
+    cdef int64_t *op_start
+    cdef int64_t *text_start
+    cdef int32_t *parents              # ascending for each event
+    cdef Py_ssize_t parents_capacity
+    cdef int64_t *ops
+    cdef Py_ssize_t ops_capacity
+    cdef list sessions, authors
+    cdef dict session_index, author_index, messages
+    cdef dict lanes                    # session index -> Lane: its events by time
+    cdef readonly list misfits         # events judged not to fit, in the order of judging
+
+    cdef int make_room(self, Py_ssize_t events) except -1
+    cdef int put(self, int64_t time, str session, object parents, tuple ops, str author, int64_t wall,
+                 str message) except -1
+    cdef int door(self, Py_ssize_t event) except -1
+    cdef int rank_compare(self, Py_ssize_t a, Py_ssize_t b) except -2
+    cdef Py_ssize_t last_parent(self, Py_ssize_t event) noexcept
+    cdef Py_ssize_t event_of_text(self, int64_t offset) noexcept

@@ -1,0 +1,372 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+"""Events in columns: who wrote what, on which parents, when; found again by id.
+
+The law of this room. Events are numbered in arrival order, parents before children, and only ever
+appended; inserted texts lie in one pool in the same order. What was appended is given back exactly.
+The one thing learned later is a verdict: whether an event's delta fits its parents' text, which is
+a function of the event's ancestors alone, so it never changes.
+
+Doesn't know versions, ancestry or merging (`_graph`), nor rows and their rules (`patch.py`).
+"""
+
+cimport cython
+from cpython.mem cimport PyMem_Free, PyMem_Realloc
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.string cimport memmove
+
+from syncstring._text cimport TextPool
+
+__all__ = ["EventLog", "name_hash"]
+
+
+cdef void *grown(void *block, Py_ssize_t count, Py_ssize_t size) except NULL:
+    cdef void *result = PyMem_Realloc(block, count * size)
+    if result == NULL:
+        raise MemoryError
+    return result
+
+
+@cython.final
+cdef class Lane:
+    """The events of one session, ascending by time: the index from ids to events."""
+    cdef int32_t *event
+    cdef Py_ssize_t length, capacity
+
+    def __dealloc__(self):
+        PyMem_Free(self.event)
+
+    cdef Py_ssize_t bisect(self, const int64_t *times, int64_t time) noexcept:
+        # Most look-ups are of the newest: look there first.
+        cdef Py_ssize_t low = 0, high = self.length, middle
+        if high and times[self.event[high - 1]] < time:
+            return high
+        while low < high:
+            middle = (low + high) >> 1
+            if times[self.event[middle]] < time:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    cdef int insert(self, Py_ssize_t at, Py_ssize_t event) except -1:
+        if self.length == self.capacity:
+            self.event = <int32_t *>grown(self.event, max(8, 2 * self.capacity), sizeof(int32_t))
+            self.capacity = max(8, 2 * self.capacity)
+        memmove(self.event + at + 1, self.event + at, (self.length - at) * sizeof(int32_t))
+        self.event[at] = <int32_t>event
+        self.length += 1
+        return 0
+
+
+cdef int64_t ENDLESS = <int64_t>1 << 60
+
+
+cdef class EventLog:
+    """Append-only columns of events. Costs are O(1) amortised unless a method says otherwise."""
+
+    def __cinit__(self):
+        self.pool = TextPool()
+        self.sessions = []
+        self.authors = []
+        self.session_index = {}
+        self.author_index = {}
+        self.messages = {}
+        self.lanes = {}
+        self.misfits = []
+        self.make_room(16)
+        self.parent_start[0] = self.op_start[0] = self.text_start[0] = 0
+
+    def __dealloc__(self):
+        PyMem_Free(self.time)
+        PyMem_Free(self.wall)
+        PyMem_Free(self.session)
+        PyMem_Free(self.author)
+        PyMem_Free(self.size)
+        PyMem_Free(self.flags)
+        PyMem_Free(self.parent_start)
+        PyMem_Free(self.op_start)
+        PyMem_Free(self.text_start)
+        PyMem_Free(self.parents)
+        PyMem_Free(self.ops)
+
+    cdef int make_room(self, Py_ssize_t events) except -1:
+        """Make room for `events` in all; the object stays sound if memory runs out half-way."""
+        cdef Py_ssize_t room
+        if events <= self.capacity:
+            return 0
+        room = max(events, self.capacity + (self.capacity >> 1))
+        self.time = <int64_t *>grown(self.time, room, sizeof(int64_t))
+        self.wall = <int64_t *>grown(self.wall, room, sizeof(int64_t))
+        self.session = <int32_t *>grown(self.session, room, sizeof(int32_t))
+        self.author = <int32_t *>grown(self.author, room, sizeof(int32_t))
+        self.size = <int64_t *>grown(self.size, room, sizeof(int64_t))
+        self.flags = <uint8_t *>grown(self.flags, room, sizeof(uint8_t))
+        self.parent_start = <int64_t *>grown(self.parent_start, room + 1, sizeof(int64_t))
+        self.op_start = <int64_t *>grown(self.op_start, room + 1, sizeof(int64_t))
+        self.text_start = <int64_t *>grown(self.text_start, room + 1, sizeof(int64_t))
+        self.capacity = room
+        return 0
+
+    cdef int put(self, int64_t time, str session, object parents, tuple ops, str author, int64_t wall,
+                 str message) except -1:
+        """Write the columns of one more event. The caller counts it, once all else is done."""
+        cdef Py_ssize_t event = self.length, at, count, index, room
+        cdef int64_t length
+        cdef object op
+        cdef Lane lane
+        if event >= 0x7fffffff:
+            raise MemoryError("a history holds at most 2^31 patches")
+        self.make_room(event + 1)
+        at = self.parent_start[event]
+        count = len(parents)
+        if at + count > self.parents_capacity:
+            room = max(at + count, self.parents_capacity + (self.parents_capacity >> 1) + 16)
+            self.parents = <int32_t *>grown(self.parents, room, sizeof(int32_t))
+            self.parents_capacity = room
+        for index in range(count):
+            self.parents[at + index] = parents[index]
+        self.parent_start[event + 1] = at + count
+
+        at = self.op_start[event]
+        count = len(ops)
+        if at + count > self.ops_capacity:
+            room = max(at + count, self.ops_capacity + (self.ops_capacity >> 1) + 16)
+            self.ops = <int64_t *>grown(self.ops, room, sizeof(int64_t))
+            self.ops_capacity = room
+        self.text_start[event] = self.pool.length
+        for op in ops:
+            if isinstance(op, str):
+                length = len(<str>op)
+                self.pool.add(<str>op)
+                self.ops[at] = length << 2 | INSERT
+            else:
+                length = op
+                self.ops[at] = (-length) << 2 | DELETE if length < 0 else length << 2 | KEEP
+            at += 1
+        self.op_start[event + 1] = at
+        self.text_start[event + 1] = self.pool.length
+
+        self.time[event] = time
+        self.wall[event] = wall
+        self.size[event] = -1
+        self.flags[event] = 0
+        index_ = self.author_index.get(author)
+        if index_ is None:
+            index_ = len(self.authors)
+            self.authors.append(author)
+            self.author_index[author] = index_
+        self.author[event] = index_
+        index_ = self.session_index.get(session)
+        if index_ is None:
+            index_ = len(self.sessions)
+            self.sessions.append(session)
+            self.session_index[session] = index_
+            self.lanes[index_] = Lane()
+        self.session[event] = index_
+        lane = <Lane>self.lanes[index_]
+        lane.insert(lane.bisect(self.time, time), event)
+        if message is not None:
+            self.messages[event] = message
+        return 0
+
+    # Looking up.
+
+    def __len__(self):
+        return self.length
+
+    cdef Py_ssize_t last_parent(self, Py_ssize_t event) noexcept:
+        cdef int64_t stop = self.parent_start[event + 1]
+        return self.parents[stop - 1] if stop > self.parent_start[event] else -1
+
+    cdef Py_ssize_t event_of_text(self, int64_t offset) noexcept:
+        """Whose inserted text lies at `offset` of the pool."""
+        cdef Py_ssize_t low = 0, high = self.length, middle
+        while low < high:
+            middle = (low + high) >> 1
+            if self.text_start[middle] <= offset:
+                low = middle + 1
+            else:
+                high = middle
+        return low - 1
+
+    cdef int rank_compare(self, Py_ssize_t a, Py_ssize_t b) except -2:
+        """The tie-break of the merge: (session, time), sessions by code point. -1, 0 or 1."""
+        cdef str left, right
+        if self.session[a] != self.session[b]:
+            left = <str>self.sessions[self.session[a]]
+            right = <str>self.sessions[self.session[b]]
+            return -1 if left < right else 1
+        if self.time[a] != self.time[b]:
+            return -1 if self.time[a] < self.time[b] else 1
+        return 0
+
+    def find(self, int64_t time, str session not None):
+        """The event with that id, or -1."""
+        cdef object index = self.session_index.get(session)
+        cdef Lane lane
+        cdef Py_ssize_t at
+        if index is None:
+            return -1
+        lane = <Lane>self.lanes[index]
+        at = lane.bisect(self.time, time)
+        if at < lane.length and self.time[lane.event[at]] == time:
+            return lane.event[at]
+        return -1
+
+    def lane(self, str session not None):
+        """The events of one session, ascending by time."""
+        cdef object index = self.session_index.get(session)
+        cdef Lane lane
+        cdef Py_ssize_t at
+        if index is None:
+            return []
+        lane = <Lane>self.lanes[index]
+        return [lane.event[at] for at in range(lane.length)]
+
+    cdef int door(self, Py_ssize_t event) except -1:
+        if event < 0 or event >= self.length:
+            raise IndexError(f"no event {event} among {self.length}")
+        return 0
+
+    def id_of(self, Py_ssize_t event):
+        self.door(event)
+        return (self.time[event], <str>self.sessions[self.session[event]])
+
+    def time_of(self, Py_ssize_t event):
+        self.door(event)
+        return self.time[event]
+
+    def wall_of(self, Py_ssize_t event):
+        self.door(event)
+        return self.wall[event]
+
+    def author_of(self, Py_ssize_t event):
+        self.door(event)
+        return <str>self.authors[self.author[event]]
+
+    def message_of(self, Py_ssize_t event):
+        self.door(event)
+        return self.messages.get(event)
+
+    def parents_of(self, Py_ssize_t event):
+        cdef int64_t index
+        self.door(event)
+        return tuple([self.parents[index]
+                      for index in range(self.parent_start[event], self.parent_start[event + 1])])
+
+    def ops_of(self, Py_ssize_t event):
+        """The event's delta, as it was given."""
+        cdef int64_t index, length, offset
+        cdef list ops = []
+        self.door(event)
+        offset = self.text_start[event]
+        for index in range(self.op_start[event], self.op_start[event + 1]):
+            length = self.ops[index] >> 2
+            if self.ops[index] & 3 == KEEP:
+                ops.append(length)
+            elif self.ops[index] & 3 == DELETE:
+                ops.append(-length)
+            else:
+                ops.append(self.pool.get(offset, length))
+                offset += length
+        return tuple(ops)
+
+    def text_range(self, Py_ssize_t event):
+        """Where in the pool the event's inserted text lies: [start, stop)."""
+        self.door(event)
+        return self.text_start[event], self.text_start[event + 1]
+
+    def totals(self, Py_ssize_t event):
+        """Code points inserted, deleted and consumed by the event's delta."""
+        cdef int64_t index, deleted = 0, consumed = 0
+        self.door(event)
+        for index in range(self.op_start[event], self.op_start[event + 1]):
+            # 100,000 counts up to 2^53 don't fit 64 bits; beyond 2^60 no text is.
+            if self.ops[index] & 3 == KEEP:
+                consumed = min(consumed + (self.ops[index] >> 2), ENDLESS)
+            elif self.ops[index] & 3 == DELETE:
+                deleted = min(deleted + (self.ops[index] >> 2), ENDLESS)
+        return self.text_start[event + 1] - self.text_start[event], deleted, min(consumed + deleted, ENDLESS)
+
+    def size_of(self, Py_ssize_t event):
+        """The length of the text at the event's own version, or -1 if nobody asked yet."""
+        self.door(event)
+        return self.size[event]
+
+    def judge(self, Py_ssize_t event, int64_t before):
+        """Give the verdict on an event whose parents' text has `before` code points: does it fit?"""
+        cdef int64_t inserted, deleted, consumed
+        inserted, deleted, consumed = self.totals(event)
+        self.size[event] = before + inserted - deleted
+        if consumed > before:
+            if not self.flags[event] & JUDGED:
+                self.misfits.append(event)
+            self.flags[event] |= MISFIT
+            self.size[event] = before
+        self.flags[event] |= JUDGED
+        return consumed <= before
+
+    def size_before(self, Py_ssize_t event):
+        """The length of the text of a judged event's parents."""
+        cdef int64_t inserted, deleted, consumed
+        self.door(event)
+        if not self.flags[event] & JUDGED:
+            return -1
+        if self.flags[event] & MISFIT:
+            return self.size[event]
+        inserted, deleted, consumed = self.totals(event)
+        return self.size[event] - inserted + deleted
+
+    def is_misfit(self, Py_ssize_t event):
+        self.door(event)
+        return bool(self.flags[event] & MISFIT)
+
+    def hash_of(self, Py_ssize_t event):
+        """The 64 bits by which people call the event's version; FORMAT.md gives the function."""
+        self.door(event)
+        return name_hash(self.time[event], <str>self.sessions[self.session[event]])
+
+    def check_events(self):
+        """Derive the index and the ranges from scratch and compare. O(n log n)."""
+        cdef Py_ssize_t event
+        cdef int64_t inserted, length
+        assert self.text_start[self.length] == len(self.pool)
+        for event in range(self.length):
+            inserted = sum(len(op) for op in self.ops_of(event) if isinstance(op, str))
+            assert self.text_start[event + 1] - self.text_start[event] == inserted
+            assert self.find(*self.id_of(event)) == event
+            if self.flags[event] & JUDGED:
+                assert self.size[event] >= 0
+        assert sum(len(self.lane(session)) for session in self.sessions) == self.length
+        for session in self.sessions:
+            times = [self.time[event] for event in self.lane(session)]
+            assert times == sorted(set(times))
+        assert len(set(self.misfits)) == len(self.misfits)
+        assert all(self.is_misfit(event) for event in self.misfits)
+
+
+def name_hash(int64_t time, str session not None):
+    """FNV-1a over the UTF-8 of `time:session`, then murmur3's fmix64, again until a hex digit is a letter."""
+    cdef uint64_t hash = 0xCBF29CE484222325
+    cdef bytes text = f"{time}:{session}".encode()
+    cdef uint8_t byte
+    for byte in text:
+        hash = (hash ^ byte) * <uint64_t>0x100000001B3
+    hash = _mixed(hash)
+    while not _has_letter(hash):
+        hash = _mixed(hash)
+    return hash
+
+
+cdef uint64_t _mixed(uint64_t hash) noexcept:
+    hash = (hash ^ hash >> 33) * <uint64_t>0xFF51AFD7ED558CCD
+    hash = (hash ^ hash >> 33) * <uint64_t>0xC4CEB9FE1A85EC53
+    return hash ^ hash >> 33
+
+
+cdef bint _has_letter(uint64_t hash) noexcept:
+    cdef int digit
+    for digit in range(16):
+        if (hash >> 4 * digit) & 15 > 9:
+            return True
+    return False

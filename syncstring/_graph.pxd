@@ -1,0 +1,30 @@
+# The C layout of the event graph.
+
+from libc.stdint cimport int32_t, int64_t, uint8_t
+
+from syncstring._events cimport EventLog
+
+
+cdef class EventGraph(EventLog):
+    # Heads, ascending.
+    cdef int32_t *head
+    cdef Py_ssize_t heads_length, heads_capacity
+    # Critical versions as intervals [first, last] of prefix lengths, ascending; the last ends in `length`.
+    cdef int64_t *critical_first
+    cdef int64_t *critical_last
+    cdef Py_ssize_t criticals, criticals_capacity
+    cdef dict critical_heads           # prefix length -> its heads, where they are not just the last event
+    # Time order, known for the first `ordered` events.
+    cdef Py_ssize_t places             # room in the three columns that follow
+    cdef int32_t *order
+    cdef int32_t *rank
+    cdef uint8_t *marks                # all zero between calls
+    cdef Py_ssize_t ordered
+
+    cdef int make_place(self, Py_ssize_t events) except -1
+    cdef int place_head(self, Py_ssize_t event) except -1
+    cdef int close_criticals(self, Py_ssize_t event) except -1
+    cdef bint covers(self, Py_ssize_t event, Py_ssize_t prefix) except -1
+    cdef Py_ssize_t critical_below(self, Py_ssize_t prefix) noexcept
+    cdef Py_ssize_t critical_above(self, Py_ssize_t prefix) noexcept
+    cdef int ensure_order(self, Py_ssize_t prefix) except -1

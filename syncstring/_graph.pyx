@@ -1,0 +1,437 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+"""The event graph: who knew what when they wrote; heads, critical versions, the time order.
+
+The law of this room. Events are numbered in arrival order, parents before children, and only ever
+appended. A *version* is a set of events with all their ancestors, named by its heads. A version is
+*critical* when every event outside it has all of it in its history; critical versions are prefixes of
+every topological order, so they are kept as prefix lengths. An appended event can end the criticality
+of versions after its latest parent, and no others (Gentle & Kleppmann, EuroSys 2025, section 3.5).
+
+It doesn't know what a merge is. Parents may be redundant (one an ancestor of another): nothing here
+takes them for an antichain.
+"""
+
+cimport cython
+from cpython.mem cimport PyMem_Free
+from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.string cimport memmove, memset
+
+from syncstring._events cimport EventLog, grown
+
+__all__ = ["EventGraph"]
+
+
+@cython.final
+cdef class EventGraph(EventLog):
+    """Events and what follows from their parents. Costs are O(1) amortised unless a method says otherwise."""
+
+    def __cinit__(self):
+        self.critical_heads = {}
+        self.critical_first = <int64_t *>grown(NULL, 4, sizeof(int64_t))
+        self.critical_last = <int64_t *>grown(NULL, 4, sizeof(int64_t))
+        self.criticals_capacity = 4
+        self.critical_first[0] = self.critical_last[0] = 0
+        self.criticals = 1
+
+    def __dealloc__(self):
+        PyMem_Free(self.head)
+        PyMem_Free(self.critical_first)
+        PyMem_Free(self.critical_last)
+        PyMem_Free(self.order)
+        PyMem_Free(self.rank)
+        PyMem_Free(self.marks)
+
+    cdef int make_place(self, Py_ssize_t events) except -1:
+        cdef Py_ssize_t room
+        if events <= self.places:
+            return 0
+        room = max(16, events, self.places + (self.places >> 1))
+        self.order = <int32_t *>grown(self.order, room, sizeof(int32_t))
+        self.rank = <int32_t *>grown(self.rank, room, sizeof(int32_t))
+        self.marks = <uint8_t *>grown(self.marks, room, sizeof(uint8_t))
+        memset(self.marks + self.places, 0, room - self.places)
+        self.places = room
+        return 0
+
+    def append(self, int64_t time, str session not None, parents, tuple ops not None,
+               str author not None, int64_t wall, str message=None):
+        """Append one event; its number is returned. `parents` are events, ascending; `ops` a delta.
+
+        The caller vouches for well-formedness and for the id being new. Either all of it is appended
+        or, when memory runs out, nothing that shows.
+        """
+        cdef Py_ssize_t event = self.length
+        if event >= 0x7fffffff:
+            raise MemoryError("a history holds at most 2^31 patches")
+        self.make_place(event + 1)
+        self.put(time, session, parents, ops, author, wall, message)
+        self.close_criticals(event)
+        self.length += 1
+        self.place_head(event)
+        return event
+
+    cdef int place_head(self, Py_ssize_t event) except -1:
+        """Heads after `event`: its parents are none any more, it is one."""
+        cdef Py_ssize_t low, high, middle, index
+        cdef int32_t parent
+        if self.heads_length == self.heads_capacity:
+            self.head = <int32_t *>grown(self.head, max(4, 2 * self.heads_capacity), sizeof(int32_t))
+            self.heads_capacity = max(4, 2 * self.heads_capacity)
+        if self.parent_start[event + 1] - self.parent_start[event] > 8:
+            # A merge of many: one pass over the heads with the parents marked.
+            for index in range(self.parent_start[event], self.parent_start[event + 1]):
+                self.marks[self.parents[index]] = 1
+            low = 0
+            for index in range(self.heads_length):
+                if not self.marks[self.head[index]]:
+                    self.head[low] = self.head[index]
+                    low += 1
+            self.heads_length = low
+            for index in range(self.parent_start[event], self.parent_start[event + 1]):
+                self.marks[self.parents[index]] = 0
+        else:
+            for index in range(self.parent_start[event], self.parent_start[event + 1]):
+                parent = self.parents[index]
+                low = 0
+                high = self.heads_length
+                while low < high:
+                    middle = (low + high) >> 1
+                    if self.head[middle] < parent:
+                        low = middle + 1
+                    else:
+                        high = middle
+                if low < self.heads_length and self.head[low] == parent:
+                    memmove(self.head + low, self.head + low + 1,
+                            (self.heads_length - low - 1) * sizeof(int32_t))
+                    self.heads_length -= 1
+        self.head[self.heads_length] = <int32_t>event
+        self.heads_length += 1
+        return 0
+
+    cdef bint covers(self, Py_ssize_t event, Py_ssize_t prefix) except -1:
+        """Whether `event` has the whole of a critical `prefix` in its history, all its parents being
+        within it. A head of the prefix is no other's ancestor there, so it must be named."""
+        cdef Py_ssize_t index
+        cdef object heads
+        if prefix == 0:
+            return True
+        if prefix == self.length and self.heads_length == 1 or \
+                prefix < self.length and prefix not in self.critical_heads:
+            return self.last_parent(event) == prefix - 1
+        if prefix == self.length and self.heads_length > self.parent_start[event + 1] - self.parent_start[event]:
+            return False
+        heads = {self.parents[index]
+                 for index in range(self.parent_start[event], self.parent_start[event + 1])}
+        return heads.issuperset(self.heads if prefix == self.length else self.critical_heads[prefix])
+
+    cdef int close_criticals(self, Py_ssize_t event) except -1:
+        """Drop the critical versions that `event` (about to be counted) doesn't cover."""
+        cdef int64_t last = self.last_parent(event)
+        cdef Py_ssize_t top = self.criticals - 1
+        if last == event - 1 and self.covers(event, event):
+            if self.heads_length > 1:
+                self.critical_heads[event] = self.heads
+            self.critical_last[top] = event + 1
+            return 0
+        if top + 2 > self.criticals_capacity:
+            self.critical_first = <int64_t *>grown(
+                self.critical_first, 2 * self.criticals_capacity, sizeof(int64_t))
+            self.critical_last = <int64_t *>grown(
+                self.critical_last, 2 * self.criticals_capacity, sizeof(int64_t))
+            self.criticals_capacity *= 2
+        while self.critical_first[top] > last + 1:
+            top -= 1
+        if self.critical_last[top] >= last + 1:
+            self.critical_last[top] = last + 1
+            if not self.covers(event, last + 1):
+                # Prefix 0 is always covered, so something stays.
+                if self.critical_first[top] == last + 1:
+                    top -= 1
+                else:
+                    self.critical_last[top] = last
+        while self.critical_heads and next(reversed(self.critical_heads)) > self.critical_last[top]:
+            self.critical_heads.popitem()
+        if self.ordered > self.critical_last[top]:
+            self.ordered = self.critical_last[top]
+        top += 1
+        self.critical_first[top] = self.critical_last[top] = event + 1
+        self.criticals = top + 1
+        return 0
+
+    # Versions.
+
+    @property
+    def heads(self):
+        """The heads of everything, ascending."""
+        cdef Py_ssize_t index
+        return tuple([self.head[index] for index in range(self.heads_length)])
+
+    cdef Py_ssize_t critical_below(self, Py_ssize_t prefix) noexcept:
+        """The greatest critical prefix of at most `prefix` events."""
+        cdef Py_ssize_t low = 0, high = self.criticals, middle
+        while low < high:
+            middle = (low + high) >> 1
+            if self.critical_first[middle] <= prefix:
+                low = middle + 1
+            else:
+                high = middle
+        return min(prefix, self.critical_last[low - 1])
+
+    cdef Py_ssize_t critical_above(self, Py_ssize_t prefix) noexcept:
+        """The least critical prefix of at least `prefix` events."""
+        cdef Py_ssize_t low = 0, high = self.criticals, middle
+        while low < high:
+            middle = (low + high) >> 1
+            if self.critical_last[middle] < prefix:
+                low = middle + 1
+            else:
+                high = middle
+        return max(prefix, self.critical_first[low])
+
+    def critical_floor(self, Py_ssize_t prefix):
+        """The greatest critical prefix of at most `prefix` events. O(log n)."""
+        return self.critical_below(prefix)
+
+    def critical_ceiling(self, Py_ssize_t prefix):
+        """The least critical prefix of at least `prefix` events. O(log n)."""
+        if prefix > self.length:
+            raise IndexError(f"no prefix of {prefix} among {self.length} events")
+        return self.critical_above(prefix)
+
+    def prefix_heads(self, Py_ssize_t prefix):
+        """The heads of a critical prefix."""
+        if prefix == 0:
+            return ()
+        if prefix == self.length:
+            return self.heads
+        return self.critical_heads.get(prefix, (prefix - 1,))
+
+    def stretches(self, Py_ssize_t start, Py_ssize_t stop):
+        """Cut [start, stop), both critical, into linear stretches and bubbles: (first, last, linear)."""
+        cdef Py_ssize_t at = start, end, middle, low = 0, high = self.criticals
+        cdef list result = []
+        while low < high:
+            middle = (low + high) >> 1
+            if self.critical_last[middle] < start:
+                low = middle + 1
+            else:
+                high = middle
+        while at < stop:
+            end = min(stop, self.critical_last[low])
+            if end > at:
+                result.append((at, end, True))
+            if end < stop:
+                low += 1
+                at = self.critical_first[low]
+                result.append((end, at, False))
+            else:
+                at = end
+        return result
+
+    def members(self, heads, Py_ssize_t floor):
+        """The version with these heads as a mask over the events from `floor` on (a critical prefix that
+        it contains). O(events between). What lies below `floor` is in it and isn't looked at."""
+        cdef Py_ssize_t top = floor, event
+        cdef int64_t index
+        cdef bytearray mask
+        cdef uint8_t *bits
+        for event in heads:
+            self.door(event)
+            top = max(top, event + 1)
+        mask = bytearray(top - floor)
+        bits = mask
+        for event in heads:
+            if event >= floor:
+                bits[event - floor] = 1
+        for event in range(top - 1, floor - 1, -1):
+            if bits[event - floor]:
+                for index in range(self.parent_start[event], self.parent_start[event + 1]):
+                    if self.parents[index] >= floor:
+                        bits[self.parents[index] - floor] = 1
+        return mask
+
+    def difference(self, a, b):
+        """Two versions, by their heads: the events only in `a`, only in `b`, both descending.
+
+        O(d log d) for d events newer than the newest that the two share.
+        """
+        cdef list heap = [], only_a = [], only_b = [], touched = []
+        cdef Py_ssize_t event, parent
+        cdef int64_t index
+        cdef uint8_t mark
+        cdef Py_ssize_t open_ = 0      # entries on the heap that are not in both
+        import heapq
+        try:
+            for event in a:
+                self.door(event)
+                if self.marks[event] == 0:
+                    self.marks[event] = 1
+                    touched.append(event)
+                    heapq.heappush(heap, -event)
+                    open_ += 1
+            for event in b:
+                self.door(event)
+                if self.marks[event] == 0:
+                    self.marks[event] = 2
+                    touched.append(event)
+                    heapq.heappush(heap, -event)
+                    open_ += 1
+                elif self.marks[event] == 1:
+                    self.marks[event] = 3
+                    open_ -= 1
+            while open_:
+                event = -heapq.heappop(heap)
+                mark = self.marks[event]
+                if mark == 1:
+                    only_a.append(event)
+                    open_ -= 1
+                elif mark == 2:
+                    only_b.append(event)
+                    open_ -= 1
+                for index in range(self.parent_start[event], self.parent_start[event + 1]):
+                    parent = self.parents[index]
+                    if self.marks[parent] == 0:
+                        self.marks[parent] = mark
+                        touched.append(parent)
+                        heapq.heappush(heap, -parent)
+                        if mark != 3:
+                            open_ += 1
+                    elif self.marks[parent] != 3 and self.marks[parent] | mark == 3:
+                        self.marks[parent] = 3
+                        open_ -= 1
+        finally:
+            for event in touched:
+                self.marks[event] = 0
+        return only_a, only_b
+
+    def dominators(self, events):
+        """The heads of the version that these events and their ancestors make, ascending. Looks no
+        further back than the oldest of them."""
+        cdef list ascending = sorted(set(events))
+        cdef bytearray mask
+        cdef uint8_t *bits
+        cdef Py_ssize_t floor, top, event
+        cdef int64_t index
+        cdef list result
+        if len(ascending) < 2:
+            return tuple(ascending)
+        floor = ascending[0]
+        top = ascending[len(ascending) - 1]
+        self.door(floor)
+        self.door(top)
+        mask = bytearray(top - floor + 1)
+        bits = mask
+        result = []
+        for event in ascending:
+            bits[event - floor] = 2
+        for event in range(top, floor - 1, -1):
+            if not bits[event - floor]:
+                continue
+            if bits[event - floor] == 2:
+                result.append(event)
+            for index in range(self.parent_start[event], self.parent_start[event + 1]):
+                if self.parents[index] >= floor:
+                    bits[self.parents[index] - floor] = 1
+        return tuple(reversed(result))
+
+    # Time order.
+
+    cdef int ensure_order(self, Py_ssize_t prefix) except -1:
+        """Know the time order of the first `prefix` events at least. Sorting happens within bubbles only:
+        outside them arrival order is time order."""
+        cdef Py_ssize_t at, event, stop = self.critical_above(prefix)
+        cdef Py_ssize_t first, last
+        cdef list keys
+        if self.ordered >= stop:
+            return 0
+        for first, last, linear in self.stretches(self.ordered, stop):
+            if linear:
+                for at in range(first, last):
+                    self.order[at] = self.rank[at] = <int32_t>at
+            else:
+                keys = [(self.time[event], <str>self.sessions[self.session[event]], event)
+                        for event in range(first, last)]
+                keys.sort()
+                at = first
+                for _, _, event in keys:
+                    self.order[at] = <int32_t>event
+                    self.rank[event] = <int32_t>at
+                    at += 1
+        self.ordered = stop
+        return 0
+
+    def event_at(self, Py_ssize_t place):
+        """The event at a place (from 0) of the time order."""
+        self.door(place)
+        if place >= self.ordered:
+            self.ensure_order(place + 1)
+        return self.order[place]
+
+    def place_of(self, Py_ssize_t event):
+        """The event's place (from 0) in the time order."""
+        self.door(event)
+        if event >= self.ordered:
+            self.ensure_order(event + 1)
+        return self.rank[event]
+
+    def heads_at(self, Py_ssize_t prefix):
+        """The heads of the first `prefix` events in time order. O(the bubble it lies in)."""
+        cdef Py_ssize_t first, place, event
+        cdef int64_t index
+        cdef set result
+        if prefix < 0 or prefix > self.length:
+            raise IndexError(f"no prefix of {prefix} among {self.length} events")
+        first = self.critical_below(prefix)
+        result = set(self.prefix_heads(first))
+        self.ensure_order(prefix)
+        for place in range(first, prefix):
+            event = self.order[place]
+            for index in range(self.parent_start[event], self.parent_start[event + 1]):
+                result.discard(self.parents[index])
+            result.add(event)
+        return tuple(sorted(result))
+
+    def count_until(self, int64_t time):
+        """How many events have a time of at most `time`: the length of that prefix. O(log n)."""
+        cdef Py_ssize_t low = 0, high = self.length, middle
+        self.ensure_order(self.length)
+        while low < high:
+            middle = (low + high) >> 1
+            if self.time[self.order[middle]] <= time:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    def greatest_time(self):
+        """The greatest time of any event, 0 if there is none. O(heads)."""
+        cdef Py_ssize_t index
+        cdef int64_t result = 0
+        for index in range(self.heads_length):
+            result = max(result, self.time[self.head[index]])
+        return result
+
+    def check(self):
+        """Derive heads, criticals and the time order from scratch and compare. O(n^2): for tests."""
+        cdef Py_ssize_t event, n
+        seen = [set() for _ in range(self.length)]
+        for event in range(self.length):
+            for parent in self.parents_of(event):
+                assert parent < event
+                assert self.time[parent] < self.time[event]
+                seen[event] |= seen[parent] | {parent}
+        below = set().union(*seen) if seen else set()
+        assert self.heads == tuple(sorted(set(range(self.length)) - below))
+        for n in range(self.length + 1):
+            critical = all(seen[event].issuperset(range(n)) for event in range(n, self.length))
+            assert critical == (self.critical_below(n) == n), n
+            assert self.critical_above(n) >= n and self.critical_below(self.critical_above(n)) == \
+                self.critical_above(n)
+            if critical:
+                inner = set().union(*seen[:n]) if n else set()
+                assert self.prefix_heads(n) == tuple(sorted(set(range(n)) - inner)), n
+        order = sorted(range(self.length), key=self.id_of)
+        assert [self.event_at(n) for n in range(self.length)] == order
+        assert all(self.place_of(event) == n for n, event in enumerate(order))
+        assert not any([self.marks[event] for event in range(self.length)])
+        self.check_events()

@@ -1,0 +1,45 @@
+from collections.abc import Iterable
+from typing import Self, final
+
+from syncstring._fugue import FugueList
+from syncstring._graph import EventGraph
+from syncstring._text import SpliceLog
+
+__all__ = ["Walker", "plan"]
+
+def plan(graph: EventGraph, first: int, last: int) -> list[int]:
+    """An order to walk the events [first, last) in: branch by branch, shorter ones first. O(n log n)."""
+
+@final
+class Walker:
+    """Replays events from a critical version on, and says what each does to the merged text."""
+
+    @property
+    def graph(self) -> EventGraph: ...
+    @property
+    def list(self) -> FugueList: ...
+    @property
+    def base(self) -> int: ...
+    @property
+    def walked(self) -> int: ...
+    @property
+    def moves(self) -> int:
+        """Events retreated or advanced, in all."""
+    @property
+    def size(self) -> int:
+        """The length of the merged text."""
+    @property
+    def spans(self) -> int: ...
+    @property
+    def columns(self) -> int: ...
+    @property
+    def steps(self) -> int:
+        """Slots and words looked at, and events moved: what tests of growth count."""
+    def __new__(cls, graph: EventGraph, base: int, base_size: int) -> Self:
+        """Start at the critical prefix of `base` events, whose text has `base_size` code points."""
+    def walk(self, event: int, out: SpliceLog | None = None) -> None:
+        """Take in one event whose parents were; append what it does to the merged text to `out`."""
+    def walk_all(self, events: Iterable[int], out: SpliceLog | None = None) -> None:
+        """`walk` for each of them."""
+    def check(self) -> None:
+        """Derive from scratch what is kept, and compare. O(n^2): for tests."""

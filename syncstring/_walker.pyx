@@ -1,0 +1,564 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+"""The walker: replays events from a critical version on, each on the text that its author saw.
+
+The law of this room (Eg-walker: Gentle & Kleppmann, EuroSys 2025, section 3). A walk starts from a base
+that everything else has in its history, with nothing but the base's length. It can take the events
+after it in any topological order; the order of the list that comes out, and who deleted what, are the
+same for all of them. What one event emits, applied to the merge of those walked before it, gives the
+merge with it.
+
+What is ours. The paper moves one *prepare* version about, retreating and advancing over events. Here
+an event whose author saw everything walked so far is applied to the merged text itself, with no move;
+and up to 64 versions are kept at once (columns of the span list), a new one being opened when moving an
+old one has cost as much as opening it does. So branches that are received in turns don't undo each other.
+
+It doesn't know texts, ids or rows: `_graph.pyx` numbers what it reads, `_fugue.pyx` decides the order.
+"""
+
+cimport cython
+from cpython.mem cimport PyMem_Free, PyMem_Realloc
+from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.stdlib cimport qsort
+from libc.string cimport memmove
+
+from syncstring._fugue cimport RIGHT, FugueList
+from syncstring._events cimport DELETE, INSERT, JUDGED, KEEP, MISFIT
+from syncstring._graph cimport EventGraph
+from syncstring._spans cimport COLUMNS
+from syncstring._text cimport SpliceLog
+
+__all__ = ["Walker", "plan"]
+
+# Moving a column over this many events is never worth opening another.
+cdef enum:
+    NEAR = 64
+
+
+cdef void *grown(void *block, Py_ssize_t count, Py_ssize_t size) except NULL:
+    cdef void *result = PyMem_Realloc(block, count * size)
+    if result == NULL:
+        raise MemoryError
+    return result
+
+
+cdef struct Ready:
+    int32_t chain
+    int32_t event
+
+
+cdef int longest_first(const void *a, const void *b) noexcept nogil:
+    cdef int32_t x = (<const Ready *>a).chain, y = (<const Ready *>b).chain
+    if x != y:
+        return -1 if x > y else 1
+    # Any fixed order will do; this one makes the walk the same everywhere.
+    return -1 if (<const Ready *>a).event > (<const Ready *>b).event else 1
+
+
+def plan(EventGraph graph not None, Py_ssize_t first, Py_ssize_t last):
+    """The events [first, last) in an order that is cheap to walk: depth first, a branch to its end before
+    the next, shorter ones first. Parents outside count as walked. O(n log n) in the worst case, O(n) mostly.
+    """
+    cdef Py_ssize_t n = last - first, i, at, top = 0, start
+    cdef int64_t k
+    cdef int32_t event, parent, kid
+    cdef list result = []
+    cdef int32_t *waiting = NULL
+    cdef int32_t *chain = NULL
+    cdef int64_t *kid_start = NULL
+    cdef int32_t *kids = NULL
+    cdef Ready *stack = NULL
+    if not 0 <= first <= last <= graph.length:
+        raise IndexError(f"no events [{first}, {last}) among {graph.length}")
+    if n == 0:
+        return result
+    try:
+        waiting = <int32_t *>grown(NULL, n, sizeof(int32_t))
+        chain = <int32_t *>grown(NULL, n, sizeof(int32_t))
+        kid_start = <int64_t *>grown(NULL, n + 2, sizeof(int64_t))
+        stack = <Ready *>grown(NULL, n, sizeof(Ready))
+        for i in range(n + 2):
+            kid_start[i] = 0
+        for i in range(n):
+            waiting[i] = 0
+            for k in range(graph.parent_start[first + i], graph.parent_start[first + i + 1]):
+                if graph.parents[k] >= first:
+                    waiting[i] += 1
+                    kid_start[graph.parents[k] - first + 2] += 1
+        for i in range(n + 1):
+            kid_start[i + 1] += kid_start[i]
+        kids = <int32_t *>grown(NULL, max(1, kid_start[n + 1]), sizeof(int32_t))
+        for i in range(n):
+            for k in range(graph.parent_start[first + i], graph.parent_start[first + i + 1]):
+                parent = graph.parents[k] - <int32_t>first
+                if parent >= 0:
+                    kids[kid_start[parent + 1]] = <int32_t>i
+                    kid_start[parent + 1] += 1
+        for i in range(n - 1, -1, -1):
+            chain[i] = 1
+            if kid_start[i + 1] - kid_start[i] == 1:
+                kid = kids[kid_start[i]]
+                if waiting[kid] == 1:
+                    chain[i] += chain[kid]
+        for i in range(n):
+            if waiting[i] == 0:
+                stack[top].chain = chain[i]
+                stack[top].event = <int32_t>i
+                top += 1
+        qsort(stack, top, sizeof(Ready), longest_first)
+        while top:
+            top -= 1
+            event = stack[top].event
+            result.append(first + event)
+            start = top
+            for k in range(kid_start[event], kid_start[event + 1]):
+                kid = kids[k]
+                waiting[kid] -= 1
+                if waiting[kid] == 0:
+                    stack[top].chain = chain[kid]
+                    stack[top].event = kid
+                    top += 1
+            if top - start > 1:
+                qsort(stack + start, top - start, sizeof(Ready), longest_first)
+    finally:
+        PyMem_Free(waiting)
+        PyMem_Free(chain)
+        PyMem_Free(kid_start)
+        PyMem_Free(kids)
+        PyMem_Free(stack)
+    return result
+
+
+@cython.final
+cdef class Walker:
+    """Walks the events of `graph` from the critical prefix `base` on, whose text has `base_size` code points.
+
+    `walk` and `walk_all` take events whose parents are walked or in the base. Every event costs O(log n)
+    an operation, and O(log n) for each event that some column has to be moved over.
+    """
+
+    def __cinit__(self, EventGraph graph not None, Py_ssize_t base, int64_t base_size):
+        cdef int64_t pool_base
+        if graph.critical_floor(base) != base or base > graph.length:
+            raise ValueError(f"prefix {base} is not critical")
+        pool_base = graph.text_start[base] if base < graph.length else graph.pool.length
+        self.graph = graph
+        self.base = base
+        self.list = FugueList(graph, base_size, pool_base)
+        self.cursor[0] = -1
+
+    def __dealloc__(self):
+        PyMem_Free(self.head)
+        PyMem_Free(self.target_start)
+        PyMem_Free(self.target_count)
+        PyMem_Free(self.target_id)
+        PyMem_Free(self.target_length)
+        PyMem_Free(self.heap)
+        PyMem_Free(self.seen)
+        PyMem_Free(self.back)
+        PyMem_Free(self.forth)
+        PyMem_Free(self.best_back)
+        PyMem_Free(self.best_forth)
+
+    cdef int reserve(self, Py_ssize_t event) except -1:
+        """Room for an event's own entries."""
+        cdef Py_ssize_t local = event - self.base, room, i
+        if local >= self.capacity:
+            room = max(16, local + 1, 2 * self.capacity)
+            self.target_start = <int64_t *>grown(self.target_start, room, sizeof(int64_t))
+            self.target_count = <int32_t *>grown(self.target_count, room, sizeof(int32_t))
+            for i in range(self.capacity, room):
+                self.target_count[i] = -1
+            self.capacity = room
+        if self.heads == self.heads_capacity:
+            self.head = <int32_t *>grown(self.head, 2 * self.heads + 4, sizeof(int32_t))
+            self.heads_capacity = 2 * self.heads + 4
+        self.list.reserve_ids(self.list.base_size + self.graph.text_start[event + 1] - self.list.pool_base)
+        return 0
+
+    # Versions.
+
+    cdef bint sees_all(self, Py_ssize_t event) noexcept:
+        """Whether the event's parents name every head of what is walked."""
+        cdef int64_t k = self.graph.parent_start[event], stop = self.graph.parent_start[event + 1]
+        cdef Py_ssize_t i
+        if self.heads > stop - k:
+            return False
+        for i in range(self.heads):
+            while k < stop and self.graph.parents[k] < self.head[i]:
+                k += 1
+            if k == stop or self.graph.parents[k] != self.head[i]:
+                return False
+        return True
+
+    cdef int push(self, int32_t event, uint8_t mark, Py_ssize_t *unshared) except -1:
+        """Add a mark (1: in the one version, 2: in the other) to an event; queue it if it is new."""
+        cdef uint8_t old = self.graph.marks[event]
+        cdef Py_ssize_t at, up
+        cdef int32_t held
+        if old == mark or old == 3:
+            return 0
+        self.graph.marks[event] = old | mark
+        if old:
+            unshared[0] -= 1
+            return 0
+        if self.heap_length == self.heap_capacity:
+            self.heap = <int32_t *>grown(self.heap, 2 * self.heap_capacity + 64, sizeof(int32_t))
+            self.heap_capacity = 2 * self.heap_capacity + 64
+        if self.seen_length == self.seen_capacity:
+            self.seen = <int32_t *>grown(self.seen, 2 * self.seen_capacity + 64, sizeof(int32_t))
+            self.seen_capacity = 2 * self.seen_capacity + 64
+        self.seen[self.seen_length] = event
+        self.seen_length += 1
+        if mark != 3:
+            unshared[0] += 1
+        at = self.heap_length
+        self.heap_length += 1
+        while at:
+            up = (at - 1) >> 1
+            held = self.heap[up]
+            if held > event:
+                break
+            self.heap[at] = held
+            at = up
+        self.heap[at] = event
+        return 0
+
+    cdef int32_t pop(self) noexcept:
+        cdef int32_t result = self.heap[0], last
+        cdef Py_ssize_t at = 0, down
+        self.heap_length -= 1
+        last = self.heap[self.heap_length]
+        while True:
+            down = 2 * at + 1
+            if down >= self.heap_length:
+                break
+            if down + 1 < self.heap_length and self.heap[down + 1] > self.heap[down]:
+                down += 1
+            if self.heap[down] < last:
+                break
+            self.heap[at] = self.heap[down]
+            at = down
+        self.heap[at] = last
+        return result
+
+    cdef Py_ssize_t distance(self, int32_t cursor, Py_ssize_t event, Py_ssize_t limit) except -1:
+        """What lies between the version at `cursor` and the parents of `event`, into `back` and `forth`.
+        The cost of finding out is returned; the search ends early where it exceeds `limit`."""
+        cdef Py_ssize_t unshared = 0, cost = 0, i
+        cdef int64_t k
+        cdef int32_t at
+        cdef uint8_t mark
+        self.heap_length = self.seen_length = 0
+        self.backs = self.forths = 0
+        try:
+            if cursor >= 0:
+                self.push(cursor, 1, &unshared)
+            for k in range(self.graph.parent_start[event], self.graph.parent_start[event + 1]):
+                if self.graph.parents[k] >= self.base:
+                    self.push(self.graph.parents[k], 2, &unshared)
+            while unshared and cost <= limit:
+                at = self.pop()
+                cost += 1
+                mark = self.graph.marks[at]
+                if mark != 3:
+                    unshared -= 1
+                    if self.backs == self.moves_capacity or self.forths == self.moves_capacity:
+                        i = 2 * self.moves_capacity + 64
+                        self.back = <int32_t *>grown(self.back, i, sizeof(int32_t))
+                        self.forth = <int32_t *>grown(self.forth, i, sizeof(int32_t))
+                        self.best_back = <int32_t *>grown(self.best_back, i, sizeof(int32_t))
+                        self.best_forth = <int32_t *>grown(self.best_forth, i, sizeof(int32_t))
+                        self.moves_capacity = i
+                    if mark == 1:
+                        self.back[self.backs] = at
+                        self.backs += 1
+                    else:
+                        self.forth[self.forths] = at
+                        self.forths += 1
+                for k in range(self.graph.parent_start[at], self.graph.parent_start[at + 1]):
+                    if self.graph.parents[k] >= self.base:
+                        self.push(self.graph.parents[k], mark, &unshared)
+        finally:
+            for i in range(self.seen_length):
+                self.graph.marks[self.seen[i]] = 0
+        self.moves += cost
+        return cost
+
+    cdef int choose(self, Py_ssize_t event) except -1:
+        """A column at the version of the event's parents, moved there if none is."""
+        cdef int column, best = -1
+        cdef Py_ssize_t cost, least = 0x7fffffff, i
+        cdef int32_t *swap
+        cdef int32_t parent = <int32_t>self.graph.last_parent(event), s
+        if self.graph.parent_start[event + 1] - self.graph.parent_start[event] <= 1:
+            if parent < self.base:
+                parent = -1
+            for column in range(1, self.list.columns):
+                if self.cursor[column] == parent:
+                    return column
+        if self.list.columns == 1:
+            best = self.list.add_column(0)
+            for s in range(<int32_t>self.list.spans):
+                self.list.state[best][s] = self.list.span[s].id < self.list.base_size or s == 0
+            self.list.refresh(best)
+            self.cursor[best] = -1
+        for column in range(self.list.columns - 1, 0, -1):
+            cost = self.distance(self.cursor[column], event, least)
+            if cost < least:
+                least = cost
+                best = column
+                swap = self.best_back
+                self.best_back = self.back
+                self.back = swap
+                swap = self.best_forth
+                self.best_forth = self.forth
+                self.forth = swap
+                self.best_backs = self.backs
+                self.best_forths = self.forths
+                if cost == 0:
+                    break
+        if least > NEAR:
+            self.spent += least
+            if self.spent > self.list.spans and self.list.columns < COLUMNS:
+                self.spent = 0
+                column = self.list.add_column(best)
+                best = column
+        for i in range(self.best_backs):
+            self.move(best, self.best_back[i], -1)
+        for i in range(self.best_forths):
+            self.move(best, self.best_forth[i], 1)
+        return best
+
+    cdef int move(self, int column, int32_t event, int by) except -1:
+        """Retreat from (-1) or advance over (1) one event in a column."""
+        cdef int64_t id, stop, i
+        cdef int32_t s
+        cdef Py_ssize_t local = event - self.base
+        self.moves += 1
+        if self.graph.flags[event] & MISFIT:
+            return 0
+        id = self.list.base_size + self.graph.text_start[event] - self.list.pool_base
+        stop = self.list.base_size + self.graph.text_start[event + 1] - self.list.pool_base
+        if id < stop:
+            # Spans may hold the runs of several events.
+            s = self.list.span_from(id)
+            while True:
+                if self.list.span[s].id + self.list.span[s].length > stop:
+                    self.list.cut(s, <int32_t>(stop - self.list.span[s].id))
+                self.list.set_state(column, s, self.list.state[column][s] + by)
+                id += self.list.span[s].length
+                if id == stop:
+                    break
+                s = self.list.span_at(id)
+        for i in range(self.target_start[local], self.target_start[local] + self.target_count[local]):
+            id = self.target_id[i]
+            stop = id + self.target_length[i]
+            while id < stop:
+                s = self.list.span_at(id)
+                self.list.set_state(column, s, self.list.state[column][s] + by)
+                id += self.list.span[s].length
+        return 0
+
+    # Applying.
+
+    cdef int insert(self, int column, int64_t pos, int64_t length, int64_t offset, Py_ssize_t event,
+                    SpliceLog out, Py_ssize_t mark) except -1:
+        """Insert `length` code points (at `offset` of the pool) at a position of a column."""
+        cdef FugueList spans = self.list
+        cdef int32_t left = 0, right, s, at = 0
+        cdef int64_t id = spans.base_size + offset - spans.pool_base, place
+        cdef int other
+        cdef bint same
+        if pos:
+            left = spans.find(column, pos - 1, &at)
+            if at + 1 < spans.span[left].length:
+                spans.cut(left, at + 1)
+        right = spans.next_existing(column, left)
+        same = left and spans.last_id(left) + 1 == id and id > spans.base_size \
+            and spans.span[left].kids[RIGHT] < 0 and spans.span[left].right == right
+        if same:
+            for other in range(spans.columns):
+                same = same and spans.state[other][left] == (1 if other == 0 or other == column else 0)
+        if same:
+            # The run goes on: as a node of its own it would be the only right child of its last character.
+            place = spans.before(0, left) + spans.span[left].length
+            spans.lengthen(left, <int32_t>length)
+        else:
+            s = spans.new_span(id, <int32_t>length, spans.last_id(left), right, <int32_t>event)
+            spans.state[0][s] = 1
+            spans.state[column][s] = 1
+            spans.integrate(s, left, right)
+            place = spans.before(0, s) if out is not None else 0
+        if out is not None:
+            out.append(place, 0, offset, length)
+        return 0
+
+    cdef int delete(self, int column, int64_t pos, int64_t length, Py_ssize_t local,
+                    SpliceLog out, Py_ssize_t mark) except -1:
+        """Delete what a column shows at [pos, pos + length)."""
+        cdef FugueList spans = self.list
+        cdef int32_t s, at = 0
+        cdef int64_t place
+        cdef Py_ssize_t last, room
+        while length:
+            s = spans.find(column, pos, &at)
+            if at:
+                s = spans.cut(s, at)
+            if spans.span[s].length > length:
+                spans.cut(s, <int32_t>length)
+            if self.targets == self.targets_capacity:
+                room = 2 * self.targets_capacity + 16
+                self.target_id = <int64_t *>grown(self.target_id, room, sizeof(int64_t))
+                self.target_length = <int32_t *>grown(self.target_length, room, sizeof(int32_t))
+                self.targets_capacity = room
+            self.target_id[self.targets] = spans.span[s].id
+            self.target_length[self.targets] = spans.span[s].length
+            self.targets += 1
+            self.target_count[local] += 1
+            if spans.state[0][s] == 1:
+                if out is not None:
+                    place = spans.before(0, s)
+                    last = out.length - 1
+                    if last >= mark and out.pos[last] + out.count[last] == place:
+                        out.delete[last] += spans.span[s].length
+                    else:
+                        out.append(place, spans.span[s].length, 0, 0)
+                spans.set_state(0, s, 2)
+            if column:
+                spans.set_state(column, s, spans.state[column][s] + 1)
+            length -= spans.span[s].length
+        return 0
+
+    cdef int walk_one(self, Py_ssize_t event, SpliceLog out) except -1:
+        cdef EventGraph graph = self.graph
+        cdef Py_ssize_t local = event - self.base, mark = 0, i, kept
+        cdef int column
+        cdef int64_t k, length, pos, offset, before
+        self.reserve(event)
+        if self.target_count[local] >= 0:
+            raise ValueError(f"event {event} is walked already")
+        for k in range(graph.parent_start[event], graph.parent_start[event + 1]):
+            i = graph.parents[k] - self.base
+            if i >= 0 and self.target_count[i] < 0:
+                raise ValueError(f"event {event} before its parent {graph.parents[k]}")
+        column = 0 if self.sees_all(event) else self.choose(event)
+        self.target_start[local] = self.targets
+        self.target_count[local] = 0
+        before = self.list.total(column)
+        if not graph.flags[event] & JUDGED:
+            graph.judge(event, before)
+        if out is not None:
+            mark = out.length
+        if not graph.flags[event] & MISFIT:
+            # First what was inserted, in the parents' coordinates; then what was deleted.
+            pos = 0
+            offset = graph.text_start[event]
+            for k in range(graph.op_start[event], graph.op_start[event + 1]):
+                length = graph.ops[k] >> 2
+                if graph.ops[k] & 3 == INSERT:
+                    self.insert(column, pos, length, offset, event, out, mark)
+                    offset += length
+                pos += length
+            pos = 0
+            for k in range(graph.op_start[event], graph.op_start[event + 1]):
+                length = graph.ops[k] >> 2
+                if graph.ops[k] & 3 == DELETE:
+                    self.delete(column, pos, length, local, out, mark)
+                else:
+                    pos += length
+        if column:
+            self.cursor[column] = <int32_t>event
+        # Heads: the parents are none any more.
+        kept = 0
+        k = graph.parent_start[event]
+        for i in range(self.heads):
+            while k < graph.parent_start[event + 1] and graph.parents[k] < self.head[i]:
+                k += 1
+            if k == graph.parent_start[event + 1] or graph.parents[k] != self.head[i]:
+                self.head[kept] = self.head[i]
+                kept += 1
+        self.heads = kept
+        i = kept
+        while i and self.head[i - 1] > event:
+            self.head[i] = self.head[i - 1]
+            i -= 1
+        self.head[i] = <int32_t>event
+        self.heads += 1
+        self.walked += 1
+        return 0
+
+    def walk(self, Py_ssize_t event, SpliceLog out=None):
+        """Walk one event; what it does to the merge of those walked before it is appended to `out`."""
+        if not self.base <= event < self.graph.length:
+            raise IndexError(f"no event {event} in [{self.base}, {self.graph.length})")
+        self.walk_one(event, out)
+
+    def walk_all(self, events, SpliceLog out=None):
+        """Walk several, in the order given."""
+        cdef Py_ssize_t event
+        for event in events:
+            if not self.base <= event < self.graph.length:
+                raise IndexError(f"no event {event} in [{self.base}, {self.graph.length})")
+            self.walk_one(event, out)
+
+    @property
+    def size(self):
+        """The length of the merge of all that is walked."""
+        return self.list.total(0)
+
+    @property
+    def spans(self):
+        """How many spans the list has."""
+        return self.list.spans
+
+    @property
+    def columns(self):
+        """How many versions are kept at once, the merge not counted."""
+        return self.list.columns - 1
+
+    @property
+    def steps(self):
+        """What tests of growth count: slots looked at, siblings compared, events moved over."""
+        return self.list.steps + self.moves
+
+    def check(self):
+        """Derive every column from the events it has walked and compare. For tests."""
+        cdef int column
+        cdef int32_t s
+        cdef Py_ssize_t event
+        cdef int64_t k
+        listed = self.list.check()
+        walked = [event for event in range(self.base, self.graph.length)
+                  if event - self.base < self.capacity and self.target_count[event - self.base] >= 0]
+        assert len(walked) == self.walked
+        outside = set()
+        for event in walked:
+            outside.update(self.graph.parents_of(event))
+        assert [self.head[k] for k in range(self.heads)] == [e for e in walked if e not in outside]
+        for column in range(self.list.columns):
+            if column:
+                heads = [self.cursor[column]] if self.cursor[column] >= 0 else []
+                mask = self.graph.members(heads, self.base)
+                there = {self.base + i for i, bit in enumerate(mask) if bit}
+            else:
+                there = set(walked)
+            expect = {s: 1 if self.list.span[s].id < self.list.base_size or s == 0 else 0 for s in listed}
+            for event in there:
+                if self.graph.is_misfit(event):
+                    continue
+                start, stop = self.graph.text_range(event)
+                for k in range(start, stop):
+                    s = self.list.span_at(k - self.list.pool_base + self.list.base_size)
+                    expect[s] = max(expect[s], 1)
+            for event in there:
+                for k in range(self.target_start[event - self.base],
+                               self.target_start[event - self.base] + self.target_count[event - self.base]):
+                    id_ = self.target_id[k]
+                    while id_ < self.target_id[k] + self.target_length[k]:
+                        s = self.list.span_at(id_)
+                        assert expect[s] >= 1
+                        expect[s] += 1
+                        id_ += self.list.span[s].length
+            for s in listed:
+                shown = expect[s] if column else min(expect[s], 2)
+                assert self.list.state[column][s] == shown, (column, s)
