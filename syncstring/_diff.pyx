@@ -1,0 +1,576 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+"""What changed between two texts, as sequential splices.
+
+`diff` gives what `diff_main(old, new, False)` of diff-match-patch (20241021) gives with
+`Diff_Timeout = 0`, each run of insertions and deletions between two equalities as one splice:
+common ends are trimmed, a shorter text is looked for in the longer one, the rest is bisected
+(Myers 1986, "An O(ND) difference algorithm", section 4b) and every level of the recursion is
+cleaned up as `diff_cleanupMerge` does. Odd-looking details below are the package's.
+
+It never looks at a clock. The bisections of one call make at most BUDGET inner steps together: a
+step visits one diagonal or moves one code point along it. What they leave undone is split at
+pieces that both texts have (patience diff on k-grams instead of lines) and, where there are none,
+replaced: coarser, still right, and the same everywhere. Nothing here knows of patches.
+
+Operations are kept as lengths only: what stands before one says which texts it means.
+"""
+
+from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memcmp, memcpy, memset
+
+from syncstring._common cimport Piece, Text, find, pieces, prefix, suffix, text_of, widened
+
+from syncstring.errors import PatchError
+
+__all__ = ["BUDGET", "diff", "diff_counted"]
+
+cdef Py_ssize_t _BUDGET = 30_000_000
+BUDGET = _BUDGET
+
+cdef extern from "Python.h":
+    str PyUnicode_Substring(object text, Py_ssize_t start, Py_ssize_t stop)
+    # With NULL for the exception, whatever doesn't fit is clipped: out of range stays out of range.
+    Py_ssize_t PyNumber_AsSsize_t(object value, void *exception) except? -1
+    const Py_ssize_t PY_SSIZE_T_MAX
+
+ctypedef fused Unit:
+    uint8_t
+    uint16_t
+    uint32_t
+
+# Beyond the budget, texts are matched by pieces this long, what is left between by shorter ones.
+cdef enum:
+    LEVELS = 3
+cdef int[LEVELS] PIECES = [32, 16, 8]
+
+cdef enum Op:
+    DELETE
+    INSERT
+    EQUAL
+
+cdef struct Edit:
+    Op op
+    Py_ssize_t size
+
+cdef enum Todo:
+    SOLVE                              # diff old[a:a_end] with new[b:b_end]
+    KEEP                               # an equality of `size`
+    CLEAN                              # ends a level: an equality of `size`, then clean up from edit `start`
+
+cdef struct Task:
+    Todo what
+    Py_ssize_t a, a_end, b, b_end, start, size
+    int level                          # which of PIECES is next
+
+
+# --- memory -----------------------------------------------------------------------------------------
+
+cdef struct Work:
+    Text old, new                      # of one kind
+    Edit *edits
+    Edit *spare
+    Task *tasks
+    Py_ssize_t edits_count, edits_room, spare_room, tasks_count, tasks_room
+    int32_t *forward                   # furthest x on each diagonal, from either end; diagonal 0 in the middle
+    int32_t *reverse
+    Py_ssize_t reach                   # diagonals -reach .. reach have room
+    Py_ssize_t steps_left              # of the bisections
+    Py_ssize_t sweeps_left             # of what cleaning up may look at again
+    char *wide                         # what had to be widened, and found: ours to free
+    Piece *found
+    bint sliding                       # only an insertion or only a deletion: it may stand elsewhere as well,
+    Py_ssize_t latest                  # here at the latest
+
+
+cdef int _no_memory() except -1 nogil:
+    with gil:
+        raise MemoryError
+
+
+cdef int _room(void **block, Py_ssize_t *room, Py_ssize_t needed, size_t size) except -1 nogil:
+    cdef Py_ssize_t grown = max(needed, room[0] + room[0] // 2, 16)
+    cdef void *moved
+    if needed <= room[0]:
+        return 0
+    moved = realloc(block[0], grown * size)
+    if moved == NULL:
+        _no_memory()
+    block[0] = moved
+    room[0] = grown
+    return 0
+
+
+cdef int _emit(Work *w, Op op, Py_ssize_t size) except -1 nogil:
+    if size:
+        _room(<void **>&w.edits, &w.edits_room, w.edits_count + 1, sizeof(Edit))
+        w.edits[w.edits_count].op = op
+        w.edits[w.edits_count].size = size
+        w.edits_count += 1
+    return 0
+
+
+cdef int _push(Work *w, Task task) except -1 nogil:
+    _room(<void **>&w.tasks, &w.tasks_room, w.tasks_count + 1, sizeof(Task))
+    w.tasks[w.tasks_count] = task
+    w.tasks_count += 1
+    return 0
+
+
+cdef inline Task _solving(Py_ssize_t a, Py_ssize_t a_end, Py_ssize_t b, Py_ssize_t b_end, int level) noexcept nogil:
+    return Task(SOLVE, a, a_end, b, b_end, 0, 0, level)
+
+
+# --- Myers' bisection ---------------------------------------------------------------------------------
+
+cdef enum Outcome:
+    SPLIT
+    NOTHING_COMMON
+    OUT_OF_STEPS
+    OUT_OF_MEMORY
+
+
+cdef bint _reach(Work *w, Py_ssize_t reach) noexcept nogil:
+    # Room for diagonals -reach .. reach, those that had room keeping what they hold.
+    cdef Py_ssize_t size = (2 * reach + 1) * sizeof(int32_t)
+    cdef Py_ssize_t held = (2 * w.reach + 1) * sizeof(int32_t) if w.forward != NULL else 0
+    cdef int32_t *forward = <int32_t *>malloc(size)
+    cdef int32_t *reverse = <int32_t *>malloc(size)
+    if forward == NULL or reverse == NULL:
+        free(forward)
+        free(reverse)
+        return False
+    if held:
+        memcpy(forward + reach - w.reach, w.forward, held)
+        memcpy(reverse + reach - w.reach, w.reverse, held)
+    free(w.forward)
+    free(w.reverse)
+    w.forward = forward
+    w.reverse = reverse
+    w.reach = reach
+    return True
+
+
+cdef inline Outcome _round(
+    const Unit *a, Py_ssize_t n, const Unit *b, Py_ssize_t m, Py_ssize_t way, int32_t *v, const int32_t *facing,
+    Py_ssize_t facing_zero, Py_ssize_t *k, Py_ssize_t last, Py_ssize_t *cut_low, Py_ssize_t *cut_high, Py_ssize_t *left
+) noexcept nogil:
+    # Takes every other diagonal from k[0] to `last` one edit further, then along what is the same.
+    # `way` is 1 from the front, -1 from the back. With `facing`, the paths from the other end, stops
+    # with k[0] where one of them is met.
+    cdef Py_ssize_t i = k[0], x, start, stop
+    while i <= last:
+        # Diagonals that no path has reached hold -1: the outermost need no case of their own.
+        x = v[i + 1] if v[i - 1] < v[i + 1] else v[i - 1] + 1
+        if x < n and x - i < m:
+            if a[way * x] == b[way * (x - i)]:
+                start = x
+                stop = min(n, m + i, x + left[0])
+                while x < stop and a[way * x] == b[way * (x - i)]:
+                    x += 1
+                left[0] -= x - start
+                if left[0] <= 0:
+                    return OUT_OF_STEPS
+            v[i] = <int32_t>x
+        else:
+            v[i] = <int32_t>x
+            if x > n:
+                cut_high[0] += 2
+                i += 2
+                continue
+            if x - i > m:
+                cut_low[0] += 2
+                i += 2
+                continue
+        if facing != NULL and x + facing[facing_zero - i] >= n:
+            k[0] = i
+            return SPLIT
+        i += 2
+    return NOTHING_COMMON
+
+
+cdef Outcome _bisect(
+    Work *w, const Unit *a, Py_ssize_t n, const Unit *b, Py_ssize_t m, Py_ssize_t *split_a, Py_ssize_t *split_b
+) noexcept nogil:
+    # Walks from both ends until the furthest paths overlap, and splits there.
+    cdef Py_ssize_t delta = n - m
+    cdef bint front = delta % 2 != 0   # an odd total: it is the forward paths that meet the others
+    cdef Py_ssize_t low1 = 0, high1 = 0, low2 = 0, high2 = 0
+    cdef Py_ssize_t ready = -1         # diagonals -ready .. ready are set
+    cdef Py_ssize_t d, k, x, wanted
+    cdef int32_t *v1 = NULL
+    cdef int32_t *v2 = NULL
+    cdef bint near
+    cdef Outcome outcome
+    for d in range((n + m + 1) // 2):
+        near = -2 * d <= delta <= 2 * d
+        if 3 * d >= ready:
+            # Set as many diagonals as are walked or faced (|delta| + d), not n + m.
+            wanted = 64 if ready < 0 else 2 * ready
+            if wanted > w.reach and not _reach(w, 2 * wanted):
+                return OUT_OF_MEMORY
+            v1 = w.forward + w.reach
+            v2 = w.reverse + w.reach
+            for k in range(ready + 1, wanted + 1):
+                v1[k] = v1[-k] = v2[k] = v2[-k] = -1
+            if ready < 0:
+                v1[1] = v2[1] = 0
+            ready = wanted
+
+        # A round's diagonals are paid for when it starts, the code points along them as they come.
+        w.steps_left -= max(0, d + 1 - (low1 + high1) // 2) + max(0, d + 1 - (low2 + high2) // 2)
+        if w.steps_left <= 0:
+            break
+        k = low1 - d
+        outcome = _round(a, n, b, m, 1, v1, v2 if front and near else NULL, delta, &k, d - high1,
+                         &low1, &high1, &w.steps_left)
+        if outcome == SPLIT:
+            split_a[0] = v1[k]
+            split_b[0] = v1[k] - k
+            return SPLIT
+        if outcome == OUT_OF_STEPS:
+            break
+        k = low2 - d
+        outcome = _round(a + n - 1, n, b + m - 1, m, -1, v2, NULL if front or not near else v1, delta, &k, d - high2,
+                         &low2, &high2, &w.steps_left)
+        if outcome == SPLIT:
+            # A path that ran off the edge is cut there, as slicing does.
+            x = v1[delta - k]
+            split_a[0] = min(x, n)
+            split_b[0] = min(x - (delta - k), m)
+            return SPLIT
+        if outcome == OUT_OF_STEPS:
+            break
+    else:
+        return NOTHING_COMMON
+    w.steps_left = 0
+    return OUT_OF_STEPS
+
+
+cdef Outcome _split(Work *w, Task t, Py_ssize_t *x, Py_ssize_t *y) noexcept nogil:
+    cdef Py_ssize_t n = t.a_end - t.a
+    cdef Py_ssize_t m = t.b_end - t.b
+    cdef const char *a = w.old.data + t.a * w.old.kind
+    cdef const char *b = w.new.data + t.b * w.new.kind
+    if w.steps_left <= 0 or n + m > 0x7FFFFFFF:
+        return OUT_OF_STEPS
+    if w.old.kind == 1:
+        return _bisect(w, <const uint8_t *>a, n, <const uint8_t *>b, m, x, y)
+    if w.old.kind == 2:
+        return _bisect(w, <const uint16_t *>a, n, <const uint16_t *>b, m, x, y)
+    return _bisect(w, <const uint32_t *>a, n, <const uint32_t *>b, m, x, y)
+
+
+# --- cleaning up, as diff_cleanupMerge does ------------------------------------------------------------
+
+cdef Py_ssize_t _merge(
+    Text old, Text new, Py_ssize_t a, Py_ssize_t b, const Edit *source, Py_ssize_t n, Edit *target
+) noexcept nogil:
+    # Joins each run of edits to one deletion and one insertion, moving what these begin and end with
+    # in common to the equalities around. Writes at most n + 2; a and b are where the first stands.
+    cdef Py_ssize_t count = 0, deleted = 0, inserted = 0, deletions = 0, insertions = 0
+    cdef Py_ssize_t i, common
+    cdef Edit edit
+    for i in range(n + 1):
+        edit = source[i] if i < n else Edit(EQUAL, 0)
+        if edit.op == DELETE:
+            deletions += 1
+            deleted += edit.size
+            continue
+        if edit.op == INSERT:
+            insertions += 1
+            inserted += edit.size
+            continue
+        if deletions and insertions:
+            common = prefix(old, a, new, b, min(deleted, inserted))
+            if common:
+                if count == 0:
+                    target[0] = Edit(EQUAL, 0)
+                    count = 1
+                target[count - 1].size += common
+                a += common
+                b += common
+                deleted -= common
+                inserted -= common
+            common = suffix(old, a + deleted, new, b + inserted, min(deleted, inserted))
+            edit.size += common
+            deleted -= common
+            inserted -= common
+        if deleted:
+            target[count] = Edit(DELETE, deleted)
+            count += 1
+        if inserted:
+            target[count] = Edit(INSERT, inserted)
+            count += 1
+        # Where a run has vanished, the equalities around it stay two until the next sweep.
+        if deletions + insertions == 0 and count and target[count - 1].op == EQUAL:
+            target[count - 1].size += edit.size
+        else:
+            target[count] = edit
+            count += 1
+        a += deleted + edit.size
+        b += inserted + edit.size
+        deleted = inserted = deletions = insertions = 0
+    if count and target[count - 1].size == 0:
+        count -= 1
+    return count
+
+
+cdef inline bint _same(Text text, Py_ssize_t i, Py_ssize_t j, Py_ssize_t n) noexcept nogil:
+    return memcmp(text.data + i * text.kind, text.data + j * text.kind, n * text.kind) == 0
+
+
+cdef bint _shift(Text old, Text new, Py_ssize_t a, Py_ssize_t b, Edit *edits, Py_ssize_t *n) noexcept nogil:
+    # Moves single edits over a whole neighbouring equality, which vanishes; says whether any moved.
+    cdef Py_ssize_t i = 1, count = 1   # read and written
+    cdef Py_ssize_t at, before, passed
+    cdef bint moved = False
+    cdef Text text
+    cdef Edit edit, after
+    a += edits[0].size if edits[0].op != INSERT else 0
+    b += edits[0].size if edits[0].op != DELETE else 0
+    while i < n[0] - 1:
+        edit, after = edits[i], edits[i + 1]
+        before = edits[count - 1].size
+        passed = 0
+        if edits[count - 1].op == EQUAL and after.op == EQUAL:
+            text = old if edit.op == DELETE else new
+            at = a if edit.op == DELETE else b
+            passed = after.size
+            if before <= edit.size and _same(text, at - before, at + edit.size - before, before):
+                edits[count - 1] = edit
+                edits[count] = Edit(EQUAL, before + after.size)
+            elif after.size <= edit.size and _same(text, at, at + edit.size, after.size):
+                edits[count - 1].size += after.size
+                edits[count] = edit
+            else:
+                passed = 0
+        if passed:
+            # The package goes on behind both, whichever of them stands last now.
+            moved = True
+            i += 1
+        else:
+            edits[count] = edit
+        count += 1
+        i += 1
+        a += passed + (edit.size if edit.op != INSERT else 0)
+        b += passed + (edit.size if edit.op != DELETE else 0)
+    if i < n[0]:
+        edits[count] = edits[i]
+        count += 1
+    n[0] = count
+    return moved
+
+
+cdef int _clean(Work *w, Text old, Text new, Py_ssize_t start, Py_ssize_t a, Py_ssize_t b) except -1 nogil:
+    # Cleans up the edits from `start` on, which stand at old[a] and new[b].
+    cdef Py_ssize_t n = w.edits_count - start
+    cdef bint moved = n > 0
+    while moved:
+        _room(<void **>&w.spare, &w.spare_room, n + 2, sizeof(Edit))
+        _room(<void **>&w.edits, &w.edits_room, start + n + 2, sizeof(Edit))
+        n = _merge(old, new, a, b, w.edits + start, n, w.spare)
+        moved = n > 2 and _shift(old, new, a, b, w.spare, &n)
+        memcpy(w.edits + start, w.spare, n * sizeof(Edit))
+        if moved:
+            w.sweeps_left -= n
+            if w.sweeps_left < 0:
+                break                  # right as it is, if not the last word
+    w.edits_count = start + n
+    return 0
+
+
+# --- one level after the other, on a stack of our own ----------------------------------------------------
+
+cdef int _compute(Work *w, Task t) except -1 nogil:
+    # diff_compute: texts that begin and end with nothing in common.
+    cdef Py_ssize_t n = t.a_end - t.a
+    cdef Py_ssize_t m = t.b_end - t.b
+    cdef Py_ssize_t at, x = 0, y = 0
+    cdef Outcome outcome
+    if n and m:
+        if n > m:
+            at = find(w.old, t.a, n, w.new, t.b, m)
+            if at >= 0:
+                _emit(w, DELETE, at)
+                _emit(w, EQUAL, m)
+                _emit(w, DELETE, n - m - at)
+                return 0
+        else:
+            at = find(w.new, t.b, m, w.old, t.a, n)
+            if at >= 0:
+                _emit(w, INSERT, at)
+                _emit(w, EQUAL, n)
+                _emit(w, INSERT, m - n - at)
+                return 0
+        if n > 1 and m > 1:
+            outcome = _split(w, t, &x, &y)
+            if outcome == OUT_OF_MEMORY:
+                _no_memory()
+            if outcome == SPLIT and 0 < x + y < n + m:
+                _push(w, _solving(t.a + x, t.a_end, t.b + y, t.b_end, 0))
+                _push(w, _solving(t.a, t.a + x, t.b, t.b + y, 0))
+                return 0
+            if outcome == OUT_OF_STEPS and _piecewise(w, t):
+                return 0
+    _emit(w, DELETE, n)
+    _emit(w, INSERT, m)
+    return 0
+
+
+cdef int _piecewise(Work *w, Task t) except -1 nogil:
+    # Beyond the budget: keep the pieces that both texts have; what is left between is still to do.
+    cdef Py_ssize_t count = 0, i
+    cdef int level = t.level
+    cdef Piece piece
+    while level < LEVELS and count == 0:
+        count = pieces(w.old, t.a, t.a_end - t.a, w.new, t.b, t.b_end - t.b, PIECES[level], &w.found)
+        level += 1
+    if count == 0:
+        return 0
+    for i in range(count - 1, -1, -1):
+        piece = w.found[i]
+        _push(w, _solving(piece.a + piece.size, t.a_end, piece.b + piece.size, t.b_end, level))
+        _push(w, Task(KEEP, 0, 0, 0, 0, 0, piece.size, 0))
+        t.a_end = piece.a
+        t.b_end = piece.b
+    _push(w, _solving(t.a, t.a_end, t.b, t.b_end, level))
+    free(w.found)
+    w.found = NULL
+    return 1
+
+
+cdef int _solve(Work *w, Task t) except -1 nogil:
+    # diff_main: trims what the texts begin and end with in common, and leaves the clean-up for last.
+    cdef Py_ssize_t start = w.edits_count
+    cdef Py_ssize_t a = t.a, b = t.b
+    cdef Py_ssize_t common = prefix(w.old, a, w.new, b, min(t.a_end - a, t.b_end - b))
+    _emit(w, EQUAL, common)
+    t.a += common
+    t.b += common
+    common = suffix(w.old, t.a_end, w.new, t.b_end, min(t.a_end - t.a, t.b_end - t.b))
+    t.a_end -= common
+    t.b_end -= common
+    _push(w, Task(CLEAN, a, 0, b, 0, start, common, 0))
+    return _compute(w, t)
+
+
+cdef int _work(Work *w, Text old, Text new) except -1 nogil:
+    cdef Py_ssize_t both = min(old.size, new.size)
+    cdef Py_ssize_t head = prefix(old, 0, new, 0, both)
+    cdef Py_ssize_t tail = suffix(old, old.size, new, new.size, both - head)
+    cdef Py_ssize_t n = old.size - head - tail
+    cdef Py_ssize_t m = new.size - head - tail
+    cdef Task t
+    # From here on the middles are the texts; two that differ in width are brought to one.
+    w.old = Text(old.kind, old.data + head * old.kind, n)
+    w.new = Text(new.kind, new.data + head * new.kind, m)
+    if n and m and old.kind < new.kind:
+        w.wide = widened(w.old, 0, n, new.kind)
+        w.old = Text(new.kind, w.wide, n)
+    elif n and m and new.kind < old.kind:
+        w.wide = widened(w.new, 0, m, old.kind)
+        w.new = Text(old.kind, w.wide, m)
+    w.sliding = (n == 0) != (m == 0)
+    w.latest = head
+    _emit(w, EQUAL, head)
+    _compute(w, _solving(0, n, 0, m, 0))
+    while w.tasks_count:
+        w.tasks_count -= 1
+        t = w.tasks[w.tasks_count]
+        if t.what == SOLVE:
+            _solve(w, t)
+        else:
+            _emit(w, EQUAL, t.size)
+            if t.what == CLEAN:
+                _clean(w, w.old, w.new, t.start, t.a, t.b)
+    _emit(w, EQUAL, tail)
+    return _clean(w, old, new, 0, 0, 0)
+
+
+# --- the door -------------------------------------------------------------------------------------------
+
+cdef list _splices(Work *w, str new):
+    # Each run between two equalities as one splice; it stands where the new text has come to.
+    cdef list splices = []
+    cdef Py_ssize_t i = 0, pos = 0, delete, insert
+    while i < w.edits_count:
+        delete = insert = 0
+        while i < w.edits_count and w.edits[i].op != EQUAL:
+            if w.edits[i].op == DELETE:
+                delete += w.edits[i].size
+            else:
+                insert += w.edits[i].size
+            i += 1
+        if delete or insert:
+            splices.append((pos, delete, PyUnicode_Substring(new, pos, pos + insert)))
+            pos += insert
+        if i < w.edits_count:
+            pos += w.edits[i].size
+            i += 1
+    return splices
+
+
+cdef list _slid(Work *w, Text old, Text new, str text, Py_ssize_t cursor):
+    # The one insertion that ends at the cursor, or deletion that was made there; None if there's none.
+    cdef Py_ssize_t grown = new.size - old.size
+    cdef Py_ssize_t pos = cursor - max(grown, 0)
+    if not w.sliding or not 0 <= pos <= w.latest:
+        return None
+    if grown > 0:
+        if _same(new, pos, pos + grown, w.latest - pos):
+            return [(pos, 0, PyUnicode_Substring(text, pos, cursor))]
+    elif _same(old, pos, pos - grown, w.latest - pos):
+        return [(pos, -grown, "")]
+    return None
+
+
+cdef tuple _diff(str old, str new, object cursor, Py_ssize_t budget):
+    cdef Text s = text_of(old), t = text_of(new)
+    cdef Py_ssize_t caret = -1
+    cdef list splices = None
+    cdef Work w
+    if cursor is not None:
+        caret = PyNumber_AsSsize_t(cursor, NULL)
+        if not 0 <= caret <= t.size:
+            raise PatchError(f"cursor at {cursor} is not within the new text of {t.size}; it is the caret after the edit")
+    memset(&w, 0, sizeof(Work))
+    w.steps_left = budget
+    w.sweeps_left = _BUDGET
+    try:
+        with nogil:
+            _work(&w, s, t)
+        if caret >= 0:
+            splices = _slid(&w, s, t, new, caret)
+        if splices is None:
+            splices = _splices(&w, new)
+        return splices, budget - w.steps_left
+    finally:
+        free(w.edits)
+        free(w.spare)
+        free(w.tasks)
+        free(w.forward)
+        free(w.reverse)
+        free(w.wide)
+        free(w.found)
+
+
+def diff(str old not None, str new not None, cursor=None):
+    """Return the splices that make `new` of `old`, in order, each as `(pos, delete, insert)`.
+
+    `apply(old, diff(old, new)) == new`. They are as diff-match-patch has them: few and readable, not
+    always the fewest. `cursor` is where the caret stands in `new`: of a single insertion or deletion
+    that could stand in several places, that one is returned which ends (or was made) there.
+    `PatchError` for a cursor outside `new` and for lone surrogates.
+    Cost: O((n + m) d) for d differing code points while that is below BUDGET steps, O(n + m) beyond.
+    """
+    return _diff(old, new, cursor, _BUDGET)[0]
+
+
+def diff_counted(str old not None, str new not None, budget=BUDGET):
+    """Return `(splices, steps)`: what `diff` gives under that budget, and the steps it took.
+
+    A step is one diagonal visited by a bisection, or one code point that it moved along it. No more
+    than `budget` are made; with as many as are needed, the splices are those of diff-match-patch.
+    """
+    return _diff(old, new, None, max(PyNumber_AsSsize_t(budget, NULL), 0))
