@@ -41,6 +41,8 @@ class EventGraph(EventLog):
         """The event at a place (from 0) of the time order."""
     def place_of(self, event: int) -> int:
         """The event's place (from 0) in the time order."""
+    def order_until(self, prefix: int) -> memoryview[int]:
+        """The first `prefix` events in time order, as a copy: a view of C ints."""
     def heads_at(self, prefix: int) -> tuple[int, ...]:
         """The heads of the first `prefix` events in time order. O(the bubble it lies in)."""
     def count_until(self, time: int) -> int:

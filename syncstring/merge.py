@@ -244,6 +244,12 @@ class Tip:
             self.taken = end
         return log
 
+    def took(self, event: int, before: int) -> None:
+        """Count the newest event as taken in: its author saw everything, and the buffer, whose text had
+        `before` code points, was edited already."""
+        self.graph.judge(event, before)
+        self.taken = event + 1
+
     def _walker_at(self, at: int) -> Walker:
         """A walker that has walked the events from some critical version up to `at`."""
         graph, walker = self.graph, self._walker

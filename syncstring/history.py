@@ -1,0 +1,289 @@
+"""The history of a document: which patches are known, which wait, and what each version says.
+
+The law of this room. What is answered depends on the set of patches alone, not on how or in which order
+they came: verdicts, problems and texts are the same on every replica that was given the same set. A patch
+takes its place when all its parents have theirs; until then it is *parked* and counts for nothing. What
+is malformed is set aside with its reason. Two contents under one id: the one with the smaller digest
+counts, the other is reported, and what was built on the wrong one is built again. A patch that doesn't
+fit its parents' text counts as an empty one. Nothing that was accepted is ever forgotten.
+
+It doesn't know sessions, clocks or stores. Events are numbered and ordered in `_graph`, merged in `merge.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from syncstring._graph import EventGraph
+from syncstring._patch import Splice
+from syncstring.errors import (
+    ConflictingPatch,
+    MalformedRow,
+    PatchError,
+    SyncstringError,
+    UnknownVersion,
+    UnsupportedVersion,
+)
+from syncstring.merge import Merge
+from syncstring.patch import Id, Patch
+
+__all__ = ["History"]
+
+
+class History:
+    """Patches of one document, in any order, some perhaps twice; and the text of every version of it.
+
+    `patches` are `Patch`es or rows of table `patches`. `PatchError` for anything else, and then nothing
+    is taken in. What is wrong with what came from outside is no exception: see `problems`.
+    """
+
+    def __init__(self, patches: Iterable[Patch | Mapping[str, Any]] = ()) -> None:
+        self.graph = EventGraph()
+        self.merge = Merge(self.graph)
+        self.rebuilds = 0
+        """How often another content won an id, so that `graph` and `merge` are new objects."""
+        self._parked: dict[Id, Patch] = {}
+        self._waiting: dict[Id, list[Id]] = {}  # an unknown parent -> who waits for it
+        self._losers: dict[Id, set[bytes]] = {}  # digests of the contents that lost an id
+        self._malformed: dict[str, MalformedRow] = {}
+        self._unsupported: dict[str, UnsupportedVersion] = {}
+        self.add(patches)
+
+    # --- taking in ------------------------------------------------------------
+
+    def add(self, patches: Iterable[Patch | Mapping[str, Any]]) -> list[Patch]:
+        """Take patches in; those that took their place by it are returned, parents first.
+
+        O(log n) each, and less where they follow each other. Where another content wins a known id, all is
+        built again: O(n log n).
+        """
+        placed: list[int] = []
+        changed: dict[Id, Patch] = {}
+        for patch in sorted(self._read(patches), key=lambda patch: patch.id):
+            known = changed.get(patch.id) or self._known(patch.id)
+            if known is None:
+                self._take(patch, placed)
+            elif known != patch:
+                winner, loser = sorted((known, patch), key=Patch.digest)
+                self._losers.setdefault(patch.id, set()).add(loser.digest())
+                if winner is patch:
+                    if patch.id in self._parked:
+                        self._unpark(patch.id)
+                        self._take(patch, placed)
+                    else:
+                        changed[patch.id] = patch
+        if not changed:
+            return [self.patch_of(event) for event in placed]
+        before = {id for event in range(len(self.graph)) if (id := self._id(event)) not in changed}
+        before -= {self._id(event) for event in placed}
+        self._rebuild(changed)
+        return [
+            self.patch_of(event) for event in range(len(self.graph)) if self._id(event) not in before
+        ]
+
+    def _read(self, patches: Iterable[Patch | Mapping[str, Any]]) -> list[Patch]:
+        """The well-formed ones; the others are set aside. All or nothing where it is the caller's fault."""
+        if isinstance(patches, (Patch, Mapping, str)):
+            raise PatchError(f"a collection of patches is wanted, this is one {type(patches).__name__}")
+        items = list(patches)
+        for item in items:
+            if not isinstance(item, (Patch, Mapping)):
+                raise PatchError(f"{item!r:.60} is neither a Patch nor a row")
+        result = []
+        for item in items:
+            try:
+                result.append(item if isinstance(item, Patch) else Patch.from_row(item))
+            except MalformedRow as error:
+                self._malformed[str(error)] = error
+            except UnsupportedVersion as error:
+                self._unsupported[str(error)] = error
+        return result
+
+    def _known(self, id: Id) -> Patch | None:
+        event = self.graph.find(*id)
+        return self.patch_of(event) if event >= 0 else self._parked.get(id)
+
+    def _take(self, patch: Patch, placed: list[int]) -> None:
+        """Place a new patch and all that waited for it, or park it."""
+        todo = [patch]
+        while todo:
+            patch = todo.pop()
+            parents = [self.graph.find(time, session) for time, session in patch.parents]
+            if -1 in parents:
+                self._park(patch, patch.parents[parents.index(-1)])
+                continue
+            parents.sort()
+            placed.append(
+                self.graph.append(
+                    patch.time, patch.session, parents, patch.ops, patch.author, patch.wall, patch.message
+                )
+            )
+            for id in self._waiting.pop(patch.id, ()):
+                todo.append(self._parked.pop(id))
+
+    def _park(self, patch: Patch, missing: Id) -> None:
+        """One missing parent is enough to wait for; when it comes, the next one is looked for."""
+        self._parked[patch.id] = patch
+        self._waiting.setdefault(missing, []).append(patch.id)
+
+    def _unpark(self, id: Id) -> None:
+        patch = self._parked.pop(id)
+        for parent in patch.parents:
+            waiting = self._waiting.get(parent, [])
+            if id in waiting:
+                waiting.remove(id)
+                if not waiting:
+                    del self._waiting[parent]
+
+    def _rebuild(self, changed: Mapping[Id, Patch]) -> None:
+        patches = [changed.get(self._id(event)) or self.patch_of(event) for event in range(len(self.graph))]
+        patches += self._parked.values()
+        self.graph = EventGraph()
+        self.merge = Merge(self.graph)
+        self._parked = {}
+        self._waiting = {}
+        self.rebuilds += 1
+        for patch in sorted(patches, key=lambda patch: patch.id):
+            self._take(patch, [])
+
+    # --- patches ------------------------------------------------------------
+
+    def __len__(self) -> int:
+        """How many patches have their place."""
+        return len(self.graph)
+
+    def __iter__(self) -> Iterator[Patch]:
+        """Every patch that has its place, in time order."""
+        for place in range(len(self.graph)):
+            yield self.patch_of(self.graph.event_at(place))
+
+    def __contains__(self, id: object) -> bool:
+        return isinstance(id, tuple) and len(id) == 2 and self._find(id) >= 0
+
+    def _find(self, id: tuple[Any, Any]) -> int:
+        time, session = id
+        if type(time) is not int or not isinstance(session, str) or not 0 < time < 1 << 53:
+            return -1
+        return self.graph.find(time, session)
+
+    def _id(self, event: int) -> Id:
+        return Id(*self.graph.id_of(event))
+
+    def patch(self, id: tuple[int, str]) -> Patch:
+        """The patch with that id. `UnknownVersion` if none has its place."""
+        return self.patch_of(self.event(id))
+
+    def patch_of(self, event: int) -> Patch:
+        """The patch of an event of `graph`."""
+        graph = self.graph
+        parents = tuple(sorted(self._id(parent) for parent in graph.parents_of(event)))
+        return Patch.trusted(
+            self._id(event),
+            parents,
+            graph.ops_of(event),
+            graph.author_of(event),
+            graph.wall_of(event),
+            graph.message_of(event),
+        )
+
+    def event(self, id: tuple[int, str]) -> int:
+        """The event of `graph` with that id. `UnknownVersion` if there is none."""
+        if not isinstance(id, tuple) or len(id) != 2:
+            raise PatchError(f"{id!r:.60} is no id; that is (time, session)")
+        event = self._find(id)
+        if event < 0:
+            waits = ", it waits for its parents" if id in self._parked else "; it may not have arrived yet"
+            raise UnknownVersion(f"no patch {tuple(id)!r:.80} here{waits}")
+        return event
+
+    def events(self, heads: Iterable[tuple[int, str]]) -> tuple[int, ...]:
+        """The events that name a version, ascending, none an ancestor of another. `UnknownVersion` for an
+        id that isn't here."""
+        if isinstance(heads, (str, bytes)) or not isinstance(heads, Iterable):
+            raise PatchError(f"{heads!r:.60} are no heads; those are a collection of ids (time, session)")
+        return self.graph.dominators([self.event(id) for id in heads])
+
+    def ids(self, events: Iterable[int]) -> tuple[Id, ...]:
+        """The ids of events, ascending."""
+        return tuple(sorted(self._id(event) for event in events))
+
+    @property
+    def heads(self) -> tuple[Id, ...]:
+        """Ids of the patches that no other has as parent, ascending: the name of all that is known."""
+        return self.ids(self.graph.heads)
+
+    @property
+    def parked(self) -> tuple[Patch, ...]:
+        """The patches that wait for a parent, in time order."""
+        return tuple(self._parked[id] for id in sorted(self._parked))
+
+    @property
+    def missing(self) -> tuple[Id, ...]:
+        """The ids that parked patches name as parents and that are nowhere, ascending."""
+        named = {parent for patch in self._parked.values() for parent in patch.parents}
+        return tuple(
+            sorted(id for id in named if id not in self._parked and self.graph.find(*id) < 0)
+        )
+
+    def since(self, heads: Iterable[tuple[int, str]]) -> list[Patch]:
+        """The patches that a version with these heads lacks, parents first. O(k log k) for k of them."""
+        ahead, _ = self.graph.difference(self.graph.heads, self.events(heads))
+        return [self.patch_of(event) for event in reversed(ahead)]
+
+    @property
+    def problems(self) -> list[SyncstringError]:
+        """What is wrong with what was given, once each, in an order that doesn't depend on arrival:
+        `UnsupportedVersion`, `ConflictingPatch` (another content lost), `MalformedRow` (set aside, or one
+        that doesn't fit its parents' text and counts as empty)."""
+        self.merge.script(len(self.graph))  # judges everything
+        result: list[SyncstringError] = [self._unsupported[text] for text in sorted(self._unsupported)]
+        for id in sorted(self._losers):
+            others = len(self._losers[id])
+            result.append(
+                ConflictingPatch(
+                    f"patch {tuple(id)}: {others} other content{'s' if others > 1 else ''} under this id; "
+                    "the one with the smallest digest counts. Was a session id used twice?"
+                )
+            )
+        result += [self._malformed[text] for text in sorted(self._malformed)]
+        for event in sorted(self.graph.misfits, key=self.graph.id_of):
+            result.append(
+                MalformedRow(
+                    f"patch {self.graph.id_of(event)}: its delta is for a text of "
+                    f"{self.graph.totals(event)[2]} code points or more, its parents' has "
+                    f"{self.graph.size_of(event)}; it counts as empty"
+                )
+            )
+        return result
+
+    @property
+    def unsupported(self) -> UnsupportedVersion | None:
+        """Why this library can't write here: something of a later format was given. None if it can."""
+        return self._unsupported[min(self._unsupported)] if self._unsupported else None
+
+    # --- texts ------------------------------------------------------------
+
+    def text(self, n: int | None = None) -> str:
+        """The text of the first `n` patches in time order, of all by default. `UnknownVersion` beyond."""
+        return self.merge.text(self._prefix(n))
+
+    def _prefix(self, n: int | None) -> int:
+        if n is None:
+            return len(self.graph)
+        if not 0 <= n <= len(self.graph):
+            raise UnknownVersion(f"no version {n}: there are versions 0 to {len(self.graph)}")
+        return n
+
+    def text_at(self, heads: Iterable[tuple[int, str]]) -> str:
+        """The text of the version with these heads, for ever the same. `UnknownVersion` for an id that
+        isn't here. O(the concurrent stretch it lies in, plus the way from the nearest checkpoint)."""
+        return self.merge.text_at(self.events(heads))
+
+    def splices(self) -> list[list[Splice]]:
+        """For each patch in time order, what leads from the version without it to the one with it."""
+        return [self.merge.splices(n) for n in range(1, len(self.graph) + 1)]
+
+    def drop_caches(self) -> None:
+        """Forget everything that can be derived again. No answer changes."""
+        self.merge.drop_caches()
