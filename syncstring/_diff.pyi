@@ -1,10 +1,12 @@
 from typing import Final
 
+from syncstring._patch import Splice
+
 __all__ = ["BUDGET", "diff", "diff_counted"]
 
 BUDGET: Final[int]
 
-def diff(old: str, new: str, cursor: int | None = None) -> list[tuple[int, int, str]]:
+def diff(old: str, new: str, cursor: int | None = None) -> list[Splice]:
     """Return the splices that make `new` of `old`, in order, each as `(pos, delete, insert)`.
 
     `apply(old, diff(old, new)) == new`. They are as diff-match-patch has them: few and readable, not
@@ -14,7 +16,7 @@ def diff(old: str, new: str, cursor: int | None = None) -> list[tuple[int, int, 
     Cost: O((n + m) d) for d differing code points while that is below BUDGET steps, O(n + m) beyond.
     """
 
-def diff_counted(old: str, new: str, budget: int = ...) -> tuple[list[tuple[int, int, str]], int]:
+def diff_counted(old: str, new: str, budget: int = ...) -> tuple[list[Splice], int]:
     """Return `(splices, steps)`: what `diff` gives under that budget, and the steps it took.
 
     A step is one diagonal visited by a bisection, or one code point that it moved along it. No more

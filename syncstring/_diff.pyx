@@ -21,6 +21,7 @@ from libc.string cimport memcmp, memcpy, memset
 
 from syncstring._common cimport Piece, Text, find, pieces, prefix, suffix, text_of, widened
 
+from syncstring._patch import Splice
 from syncstring.errors import PatchError
 
 __all__ = ["BUDGET", "diff", "diff_counted"]
@@ -503,7 +504,7 @@ cdef list _splices(Work *w, str new):
                 insert += w.edits[i].size
             i += 1
         if delete or insert:
-            splices.append((pos, delete, PyUnicode_Substring(new, pos, pos + insert)))
+            splices.append(Splice(pos, delete, PyUnicode_Substring(new, pos, pos + insert)))
             pos += insert
         if i < w.edits_count:
             pos += w.edits[i].size
@@ -519,9 +520,9 @@ cdef list _slid(Work *w, Text old, Text new, str text, Py_ssize_t cursor):
         return None
     if grown > 0:
         if _same(new, pos, pos + grown, w.latest - pos):
-            return [(pos, 0, PyUnicode_Substring(text, pos, cursor))]
+            return [Splice(pos, 0, PyUnicode_Substring(text, pos, cursor))]
     elif _same(old, pos, pos - grown, w.latest - pos):
-        return [(pos, -grown, "")]
+        return [Splice(pos, -grown, "")]
     return None
 
 

@@ -181,7 +181,7 @@ class Document:
         of several like letters was typed. Raises what `splice` does. Costs what `diff` does.
         """
         self._writable(len(new))
-        splices = [Splice(*splice) for splice in diff_texts(self.text, new, cursor)]
+        splices = diff_texts(self.text, new, cursor)
         for pos, delete, insert in splices:
             self.splice(pos, delete, insert)
         return splices
@@ -335,7 +335,7 @@ class Document:
         self._tip = Tip(self.history.graph)
         self._tip.advance()
         self._put_pending(transform(pending, diff_texts(was, str(self._tip.buffer)), first=True))
-        splices = [Splice(*splice) for splice in diff_texts(shown, str(self._tip.buffer))]
+        splices = diff_texts(shown, str(self._tip.buffer))
         self._changed(splices)
         return splices
 

@@ -220,7 +220,7 @@ def apply_context_patches(
         if delete or insert:  # a part may fail that only looks around: the package makes such
             partly = any(good for _, good in judged)
             unplaced.append(Unplaced(hunk, min(expected[hunk], len(text)), delete, insert, partly))
-    return [Splice(*splice) for splice in diff(text, after)], unplaced
+    return diff(text, after), unplaced
 
 
 class _Package(diff_match_patch):  # type: ignore[misc]  # it has no types

@@ -19,9 +19,9 @@ PACKAGE = Path(__file__).parent.parent / "syncstring"
 FLOORS: list[set[str]] = [
     {"errors"},
     {"_common"},
-    {"_text", "_diff"},
+    {"_text"},
     {"_events", "_patch"},
-    {"_graph", "_spans"},
+    {"_graph", "_spans", "_diff"},
     {"_fugue"},
     {"_walker"},
     {"_weave"},

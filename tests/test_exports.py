@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -31,12 +35,25 @@ def test_every_name_that_a_module_exports_is_there(name: str) -> None:
 
 
 def test_the_package_exports_all_its_public_names() -> None:
+    for name in syncstring.__all__:
+        getattr(syncstring, name)
     public = {
         name
         for name, value in vars(syncstring).items()
         if not name.startswith("_") and not isinstance(value, ModuleType)
     }
-    assert public - {"annotations"} <= set(getattr(syncstring, "__all__", []))
+    assert public - {"annotations", "Any", "TYPE_CHECKING"} == set(syncstring.__all__)
+
+
+def test_types_are_told_the_names_that_are_loaded_when_asked_for() -> None:
+    source = Path(syncstring.__file__).read_text(encoding="utf-8")
+    told = re.findall(r"^    from syncstring\.\w+ import (\w+) as \1$", source, re.MULTILINE)
+    assert sorted(told) == syncstring.__all__
+
+
+def test_importing_the_package_loads_none_of_it() -> None:
+    code = "import sys, syncstring; print([name for name in sys.modules if name.startswith('syncstring.')])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[]\n"
 
 
 @pytest.mark.parametrize("name", ["syncstring", *MODULES])
