@@ -1,0 +1,1 @@
+"""The stores: rows in memory, in an SQLite file. Found through `syncstring.store.open_store`."""
