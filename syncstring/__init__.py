@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from syncstring.history import History as History
     from syncstring.patch import Id as Id
     from syncstring.patch import Patch as Patch
+    from syncstring.session import StoredDocument as StoredDocument
+    from syncstring.session import open as open
     from syncstring.timeline import Run as Run
     from syncstring.timeline import Timeline as Timeline
     from syncstring.timeline import Version as Version
@@ -62,6 +64,7 @@ _HOME = {
     ],
     "history": ["History"],
     "patch": ["Id", "Patch"],
+    "session": ["StoredDocument", "open"],
     "timeline": ["Run", "Timeline", "Version"],
 }
 _ROOM = {name: room for room, names in _HOME.items() for name in names}

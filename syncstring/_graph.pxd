@@ -15,9 +15,10 @@ cdef class EventGraph(EventLog):
     cdef Py_ssize_t criticals, criticals_capacity
     cdef dict critical_heads           # prefix length -> its heads, where they are not just the last event
     # Time order, known for the first `ordered` events.
-    cdef Py_ssize_t places             # room in the three columns that follow
+    cdef Py_ssize_t places             # room in the four columns that follow
     cdef int32_t *order
     cdef int32_t *rank
+    cdef int32_t *fate                 # place in a bubble -> that of the event's first child, or CHILDLESS
     cdef uint8_t *marks                # all zero between calls
     cdef Py_ssize_t ordered
 

@@ -21,6 +21,9 @@ from syncstring._events cimport EventLog, grown
 
 __all__ = ["EventGraph"]
 
+cdef enum:
+    CHILDLESS = 0x7fffffff             # above every place
+
 
 @cython.final
 cdef class EventGraph(EventLog):
@@ -40,6 +43,7 @@ cdef class EventGraph(EventLog):
         PyMem_Free(self.critical_last)
         PyMem_Free(self.order)
         PyMem_Free(self.rank)
+        PyMem_Free(self.fate)
         PyMem_Free(self.marks)
 
     cdef int make_place(self, Py_ssize_t events) except -1:
@@ -49,6 +53,7 @@ cdef class EventGraph(EventLog):
         room = max(16, events, self.places + (self.places >> 1))
         self.order = <int32_t *>grown(self.order, room, sizeof(int32_t))
         self.rank = <int32_t *>grown(self.rank, room, sizeof(int32_t))
+        self.fate = <int32_t *>grown(self.fate, room, sizeof(int32_t))
         self.marks = <uint8_t *>grown(self.marks, room, sizeof(uint8_t))
         memset(self.marks + self.places, 0, room - self.places)
         self.places = room
@@ -191,6 +196,8 @@ cdef class EventGraph(EventLog):
 
     def critical_floor(self, Py_ssize_t prefix):
         """The greatest critical prefix of at most `prefix` events. O(log n)."""
+        if prefix < 0:
+            raise IndexError(f"no prefix of {prefix} among {self.length} events")
         return self.critical_below(prefix)
 
     def critical_ceiling(self, Py_ssize_t prefix):
@@ -211,6 +218,8 @@ cdef class EventGraph(EventLog):
         """Cut [start, stop), both critical, into linear stretches and bubbles: (first, last, linear)."""
         cdef Py_ssize_t at = start, end, middle, low = 0, high = self.criticals
         cdef list result = []
+        if not 0 <= start <= stop <= self.length:
+            raise IndexError(f"no stretch [{start}, {stop}) among {self.length} events")
         while low < high:
             middle = (low + high) >> 1
             if self.critical_last[middle] < start:
@@ -341,7 +350,8 @@ cdef class EventGraph(EventLog):
         """Know the time order of the first `prefix` events at least. Sorting happens within bubbles only:
         outside them arrival order is time order."""
         cdef Py_ssize_t at, event, stop = self.critical_above(prefix)
-        cdef Py_ssize_t first, last
+        cdef Py_ssize_t first, last, parent
+        cdef int64_t index
         cdef list keys
         if self.ordered >= stop:
             return 0
@@ -358,6 +368,13 @@ cdef class EventGraph(EventLog):
                     self.order[at] = <int32_t>event
                     self.rank[event] = <int32_t>at
                     at += 1
+                for at in range(first, last):
+                    event = self.order[at]
+                    self.fate[at] = CHILDLESS
+                    for index in range(self.parent_start[event], self.parent_start[event + 1]):
+                        parent = self.parents[index]
+                        if parent >= first and self.fate[self.rank[parent]] == CHILDLESS:
+                            self.fate[self.rank[parent]] = <int32_t>at
         self.ordered = stop
         return 0
 
@@ -383,21 +400,22 @@ cdef class EventGraph(EventLog):
         return memoryview(PyBytes_FromStringAndSize(<char *>self.order, prefix * sizeof(int32_t))).cast("i")
 
     def heads_at(self, Py_ssize_t prefix):
-        """The heads of the first `prefix` events in time order. O(the bubble it lies in)."""
-        cdef Py_ssize_t first, place, event
-        cdef int64_t index
-        cdef set result
+        """The heads of the first `prefix` events in time order. O(the bubble it lies in), a glance an event."""
+        cdef Py_ssize_t first, place
+        cdef list result
         if prefix < 0 or prefix > self.length:
             raise IndexError(f"no prefix of {prefix} among {self.length} events")
         first = self.critical_below(prefix)
-        result = set(self.prefix_heads(first))
+        if first == prefix:
+            return self.prefix_heads(prefix)
         self.ensure_order(prefix)
+        # The bubble's first event has all that lies before the bubble in its history.
+        result = []
         for place in range(first, prefix):
-            event = self.order[place]
-            for index in range(self.parent_start[event], self.parent_start[event + 1]):
-                result.discard(self.parents[index])
-            result.add(event)
-        return tuple(sorted(result))
+            if self.fate[place] >= prefix:
+                result.append(self.order[place])
+        result.sort()
+        return tuple(result)
 
     def count_until(self, int64_t time):
         """How many events have a time of at most `time`: the length of that prefix. O(log n)."""

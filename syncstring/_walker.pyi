@@ -24,7 +24,7 @@ class Walker:
     def walked(self) -> int: ...
     @property
     def moves(self) -> int:
-        """Events retreated or advanced, in all."""
+        """Events looked at on the way from version to version, and retreated from or advanced over."""
     @property
     def size(self) -> int:
         """The length of the merged text."""

@@ -17,9 +17,9 @@ It doesn't know texts, ids or rows: `_graph.pyx` numbers what it reads, `_fugue.
 
 cimport cython
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
-from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport qsort
-from libc.string cimport memmove
+from libc.string cimport memset
 
 from syncstring._fugue cimport RIGHT, FugueList
 from syncstring._events cimport DELETE, INSERT, JUDGED, KEEP, MISFIT
@@ -29,9 +29,12 @@ from syncstring._text cimport SpliceLog
 
 __all__ = ["Walker", "plan"]
 
-# Moving a column over this many events is never worth opening another.
 cdef enum:
-    NEAR = 64
+    NEAR = 128        # moving a column over so many spans is never worth opening another
+    # Marks, while a way from one version to another is looked for:
+    BACK = 1          # only in the version to go back from, as far as is known
+    BOTH = 2
+    FORTH = 3
 
 
 cdef void *grown(void *block, Py_ssize_t count, Py_ssize_t size) except NULL:
@@ -147,7 +150,9 @@ cdef class Walker:
         self.cursor[0] = -1
 
     def __dealloc__(self):
-        PyMem_Free(self.head)
+        PyMem_Free(self.within)
+        PyMem_Free(self.is_head)
+        PyMem_Free(self.weight)
         PyMem_Free(self.target_start)
         PyMem_Free(self.target_count)
         PyMem_Free(self.target_id)
@@ -164,14 +169,22 @@ cdef class Walker:
         cdef Py_ssize_t local = event - self.base, room, i
         if local >= self.capacity:
             room = max(16, local + 1, 2 * self.capacity)
+            self.within = <uint64_t *>grown(self.within, room, sizeof(uint64_t))
+            self.is_head = <uint8_t *>grown(self.is_head, room, sizeof(uint8_t))
+            self.weight = <int32_t *>grown(self.weight, room, sizeof(int32_t))
             self.target_start = <int64_t *>grown(self.target_start, room, sizeof(int64_t))
             self.target_count = <int32_t *>grown(self.target_count, room, sizeof(int32_t))
+            self.heap = <int32_t *>grown(self.heap, room, sizeof(int32_t))
+            self.seen = <int32_t *>grown(self.seen, room, sizeof(int32_t))
+            self.back = <int32_t *>grown(self.back, room, sizeof(int32_t))
+            self.forth = <int32_t *>grown(self.forth, room, sizeof(int32_t))
+            self.best_back = <int32_t *>grown(self.best_back, room, sizeof(int32_t))
+            self.best_forth = <int32_t *>grown(self.best_forth, room, sizeof(int32_t))
+            memset(self.within + self.capacity, 0, (room - self.capacity) * sizeof(uint64_t))
+            memset(self.is_head + self.capacity, 0, room - self.capacity)
             for i in range(self.capacity, room):
                 self.target_count[i] = -1
             self.capacity = room
-        if self.heads == self.heads_capacity:
-            self.head = <int32_t *>grown(self.head, 2 * self.heads + 4, sizeof(int32_t))
-            self.heads_capacity = 2 * self.heads + 4
         self.list.reserve_ids(self.list.base_size + self.graph.text_start[event + 1] - self.list.pool_base)
         return 0
 
@@ -179,38 +192,26 @@ cdef class Walker:
 
     cdef bint sees_all(self, Py_ssize_t event) noexcept:
         """Whether the event's parents name every head of what is walked."""
-        cdef int64_t k = self.graph.parent_start[event], stop = self.graph.parent_start[event + 1]
-        cdef Py_ssize_t i
-        if self.heads > stop - k:
-            return False
-        for i in range(self.heads):
-            while k < stop and self.graph.parents[k] < self.head[i]:
-                k += 1
-            if k == stop or self.graph.parents[k] != self.head[i]:
-                return False
-        return True
+        cdef int64_t k
+        cdef Py_ssize_t named = 0
+        for k in range(self.graph.parent_start[event], self.graph.parent_start[event + 1]):
+            if self.graph.parents[k] >= self.base:
+                named += self.is_head[self.graph.parents[k] - self.base]
+        return named == self.heads
 
-    cdef int push(self, int32_t event, uint8_t mark, Py_ssize_t *unshared) except -1:
-        """Add a mark (1: in the one version, 2: in the other) to an event; queue it if it is new."""
+    cdef void push(self, int32_t event, uint8_t mark) noexcept:
+        """Mark an event BACK or BOTH, which stays; queue it if it is new."""
         cdef uint8_t old = self.graph.marks[event]
         cdef Py_ssize_t at, up
         cdef int32_t held
-        if old == mark or old == 3:
-            return 0
-        self.graph.marks[event] = old | mark
+        if old >= mark:
+            return
+        self.graph.marks[event] = mark
+        self.unshared += (mark == BACK) - (old == BACK)
         if old:
-            unshared[0] -= 1
-            return 0
-        if self.heap_length == self.heap_capacity:
-            self.heap = <int32_t *>grown(self.heap, 2 * self.heap_capacity + 64, sizeof(int32_t))
-            self.heap_capacity = 2 * self.heap_capacity + 64
-        if self.seen_length == self.seen_capacity:
-            self.seen = <int32_t *>grown(self.seen, 2 * self.seen_capacity + 64, sizeof(int32_t))
-            self.seen_capacity = 2 * self.seen_capacity + 64
+            return
         self.seen[self.seen_length] = event
         self.seen_length += 1
-        if mark != 3:
-            unshared[0] += 1
         at = self.heap_length
         self.heap_length += 1
         while at:
@@ -221,7 +222,6 @@ cdef class Walker:
             self.heap[at] = held
             at = up
         self.heap[at] = event
-        return 0
 
     cdef int32_t pop(self) noexcept:
         cdef int32_t result = self.heap[0], last
@@ -241,53 +241,60 @@ cdef class Walker:
         self.heap[at] = last
         return result
 
-    cdef Py_ssize_t distance(self, int32_t cursor, Py_ssize_t event, Py_ssize_t limit) except -1:
-        """What lies between the version at `cursor` and the parents of `event`, into `back` and `forth`.
-        The cost of finding out is returned; the search ends early where it exceeds `limit`."""
-        cdef Py_ssize_t unshared = 0, cost = 0, i
+    cdef Py_ssize_t distance(self, int column, Py_ssize_t event, Py_ssize_t limit) noexcept:
+        """What lies between the version that a column is at and the parents of `event`, into `back` and
+        `forth`; about how many spans that is, is returned. The search ends early where it exceeds `limit`."""
+        cdef Py_ssize_t cost = 0, i, done = 0
         cdef int64_t k
-        cdef int32_t at
-        cdef uint8_t mark
-        self.heap_length = self.seen_length = 0
+        cdef int32_t at = <int32_t>event, parent
+        cdef uint64_t bit = <uint64_t>1 << (column - 1)
+        self.heap_length = self.seen_length = self.unshared = 0
         self.backs = self.forths = 0
-        try:
-            if cursor >= 0:
-                self.push(cursor, 1, &unshared)
-            for k in range(self.graph.parent_start[event], self.graph.parent_start[event + 1]):
-                if self.graph.parents[k] >= self.base:
-                    self.push(self.graph.parents[k], 2, &unshared)
-            while unshared and cost <= limit:
-                at = self.pop()
+        if self.cursor[column] >= 0:
+            self.push(self.cursor[column], BACK)
+        # Forth: from the parents down to what the column has. That is known of each event, so what the
+        # versions share isn't looked at, however much of it is newer than what they don't.
+        while True:
+            for k in range(self.graph.parent_start[at], self.graph.parent_start[at + 1]):
+                parent = self.graph.parents[k]
+                if parent < self.base:
+                    continue
+                if self.within[parent - self.base] & bit:
+                    self.push(parent, BOTH)
+                elif self.graph.marks[parent] == 0:
+                    self.graph.marks[parent] = FORTH
+                    self.seen[self.seen_length] = parent
+                    self.seen_length += 1
+                    self.forth[self.forths] = parent
+                    self.forths += 1
+            if done == self.forths or cost > limit:
+                break
+            at = self.forth[done]
+            done += 1
+            cost += self.weight[at - self.base]
+            self.moves += 1
+        # Back: from the cursor down to what was met there.
+        while self.unshared and cost <= limit:
+            at = self.pop()
+            self.moves += 1
+            if self.graph.marks[at] == BACK:
+                self.unshared -= 1
+                self.back[self.backs] = at
+                self.backs += 1
+                cost += self.weight[at - self.base]
+            else:
                 cost += 1
-                mark = self.graph.marks[at]
-                if mark != 3:
-                    unshared -= 1
-                    if self.backs == self.moves_capacity or self.forths == self.moves_capacity:
-                        i = 2 * self.moves_capacity + 64
-                        self.back = <int32_t *>grown(self.back, i, sizeof(int32_t))
-                        self.forth = <int32_t *>grown(self.forth, i, sizeof(int32_t))
-                        self.best_back = <int32_t *>grown(self.best_back, i, sizeof(int32_t))
-                        self.best_forth = <int32_t *>grown(self.best_forth, i, sizeof(int32_t))
-                        self.moves_capacity = i
-                    if mark == 1:
-                        self.back[self.backs] = at
-                        self.backs += 1
-                    else:
-                        self.forth[self.forths] = at
-                        self.forths += 1
-                for k in range(self.graph.parent_start[at], self.graph.parent_start[at + 1]):
-                    if self.graph.parents[k] >= self.base:
-                        self.push(self.graph.parents[k], mark, &unshared)
-        finally:
-            for i in range(self.seen_length):
-                self.graph.marks[self.seen[i]] = 0
-        self.moves += cost
+            for k in range(self.graph.parent_start[at], self.graph.parent_start[at + 1]):
+                if self.graph.parents[k] >= self.base:
+                    self.push(self.graph.parents[k], self.graph.marks[at])
+        for i in range(self.seen_length):
+            self.graph.marks[self.seen[i]] = 0
         return cost
 
     cdef int choose(self, Py_ssize_t event) except -1:
         """A column at the version of the event's parents, moved there if none is."""
         cdef int column, best = -1
-        cdef Py_ssize_t cost, least = 0x7fffffff, i
+        cdef Py_ssize_t cost, least = 0x7fffffff, limit = 32, i
         cdef int32_t *swap
         cdef int32_t parent = <int32_t>self.graph.last_parent(event), s
         if self.graph.parent_start[event + 1] - self.graph.parent_start[event] <= 1:
@@ -297,44 +304,60 @@ cdef class Walker:
                 if self.cursor[column] == parent:
                     return column
         if self.list.columns == 1:
-            best = self.list.add_column(0)
+            column = self.list.add_column(0)
             for s in range(<int32_t>self.list.spans):
-                self.list.state[best][s] = self.list.span[s].id < self.list.base_size or s == 0
-            self.list.refresh(best)
-            self.cursor[best] = -1
-        for column in range(self.list.columns - 1, 0, -1):
-            cost = self.distance(self.cursor[column], event, least)
-            if cost < least:
-                least = cost
-                best = column
-                swap = self.best_back
-                self.best_back = self.back
-                self.back = swap
-                swap = self.best_forth
-                self.best_forth = self.forth
-                self.forth = swap
-                self.best_backs = self.backs
-                self.best_forths = self.forths
-                if cost == 0:
-                    break
-        if least > NEAR:
-            self.spent += least
+                self.list.state[column][s] = self.list.span[s].id < self.list.base_size or s == 0
+            self.list.refresh(column)
+            self.cursor[column] = -1
+        # The nearest one. A column may be far from here: none is asked for more than a few times the least.
+        while best < 0:
+            for column in range(self.list.columns - 1, 0, -1):
+                cost = self.distance(column, event, min(limit, least - 1))
+                if cost <= limit and cost < least:
+                    least = cost
+                    best = column
+                    swap = self.best_back
+                    self.best_back = self.back
+                    self.back = swap
+                    swap = self.best_forth
+                    self.best_forth = self.forth
+                    self.forth = swap
+                    self.best_backs = self.backs
+                    self.best_forths = self.forths
+                    if cost == 0:
+                        return best
+            limit *= 4
+        # What is retreated from is likely to be advanced over again; advances alone come to an end.
+        cost = 0
+        for i in range(self.best_backs):
+            cost += self.weight[self.best_back[i] - self.base]
+        if cost > NEAR:
+            self.spent += cost
             if self.spent > self.list.spans and self.list.columns < COLUMNS:
                 self.spent = 0
-                column = self.list.add_column(best)
-                best = column
+                best = self.open_column(best)
         for i in range(self.best_backs):
             self.move(best, self.best_back[i], -1)
         for i in range(self.best_forths):
             self.move(best, self.best_forth[i], 1)
         return best
 
+    cdef int open_column(self, int like) except -1:
+        """One more column, at the version that column `like` is at."""
+        cdef int column = self.list.add_column(like)
+        cdef Py_ssize_t i
+        for i in range(self.capacity):
+            self.within[i] |= (self.within[i] >> (like - 1) & 1) << (column - 1)
+        self.cursor[column] = self.cursor[like]
+        return column
+
     cdef int move(self, int column, int32_t event, int by) except -1:
         """Retreat from (-1) or advance over (1) one event in a column."""
         cdef int64_t id, stop, i
-        cdef int32_t s
+        cdef int32_t s, weight = 1
         cdef Py_ssize_t local = event - self.base
         self.moves += 1
+        self.within[local] ^= <uint64_t>1 << (column - 1)
         if self.graph.flags[event] & MISFIT:
             return 0
         id = self.list.base_size + self.graph.text_start[event] - self.list.pool_base
@@ -346,6 +369,7 @@ cdef class Walker:
                 if self.list.span[s].id + self.list.span[s].length > stop:
                     self.list.cut(s, <int32_t>(stop - self.list.span[s].id))
                 self.list.set_state(column, s, self.list.state[column][s] + by)
+                weight += 1
                 id += self.list.span[s].length
                 if id == stop:
                     break
@@ -356,7 +380,9 @@ cdef class Walker:
             while id < stop:
                 s = self.list.span_at(id)
                 self.list.set_state(column, s, self.list.state[column][s] + by)
+                weight += 1
                 id += self.list.span[s].length
+        self.weight[local] = weight
         return 0
 
     # Applying.
@@ -431,7 +457,7 @@ cdef class Walker:
 
     cdef int walk_one(self, Py_ssize_t event, SpliceLog out) except -1:
         cdef EventGraph graph = self.graph
-        cdef Py_ssize_t local = event - self.base, mark = 0, i, kept
+        cdef Py_ssize_t local = event - self.base, mark = 0, i
         cdef int column
         cdef int64_t k, length, pos, offset, before
         self.reserve(event)
@@ -444,6 +470,7 @@ cdef class Walker:
         column = 0 if self.sees_all(event) else self.choose(event)
         self.target_start[local] = self.targets
         self.target_count[local] = 0
+        self.weight[local] = 1
         before = self.list.total(column)
         if not graph.flags[event] & JUDGED:
             graph.judge(event, before)
@@ -457,6 +484,7 @@ cdef class Walker:
                 length = graph.ops[k] >> 2
                 if graph.ops[k] & 3 == INSERT:
                     self.insert(column, pos, length, offset, event, out, mark)
+                    self.weight[local] += 1
                     offset += length
                 pos += length
             pos = 0
@@ -466,23 +494,16 @@ cdef class Walker:
                     self.delete(column, pos, length, local, out, mark)
                 else:
                     pos += length
+        self.weight[local] += self.target_count[local]
         if column:
             self.cursor[column] = <int32_t>event
-        # Heads: the parents are none any more.
-        kept = 0
-        k = graph.parent_start[event]
-        for i in range(self.heads):
-            while k < graph.parent_start[event + 1] and graph.parents[k] < self.head[i]:
-                k += 1
-            if k == graph.parent_start[event + 1] or graph.parents[k] != self.head[i]:
-                self.head[kept] = self.head[i]
-                kept += 1
-        self.heads = kept
-        i = kept
-        while i and self.head[i - 1] > event:
-            self.head[i] = self.head[i - 1]
-            i -= 1
-        self.head[i] = <int32_t>event
+            self.within[local] |= <uint64_t>1 << (column - 1)
+        for k in range(graph.parent_start[event], graph.parent_start[event + 1]):
+            i = graph.parents[k] - self.base
+            if i >= 0:
+                self.heads -= self.is_head[i]
+                self.is_head[i] = 0
+        self.is_head[local] = 1
         self.heads += 1
         self.walked += 1
         return 0
@@ -534,12 +555,15 @@ cdef class Walker:
         outside = set()
         for event in walked:
             outside.update(self.graph.parents_of(event))
-        assert [self.head[k] for k in range(self.heads)] == [e for e in walked if e not in outside]
+        assert [e for e in walked if self.is_head[e - self.base]] == [e for e in walked if e not in outside]
+        assert self.heads == len([e for e in walked if e not in outside])
+        assert not any([self.graph.marks[event] for event in range(self.graph.length)])
         for column in range(self.list.columns):
             if column:
                 heads = [self.cursor[column]] if self.cursor[column] >= 0 else []
                 mask = self.graph.members(heads, self.base)
                 there = {self.base + i for i, bit in enumerate(mask) if bit}
+                assert there == {e for e in walked if self.within[e - self.base] >> (column - 1) & 1}
             else:
                 there = set(walked)
             expect = {s: 1 if self.list.span[s].id < self.list.base_size or s == 0 else 0 for s in listed}

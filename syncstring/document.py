@@ -2,7 +2,7 @@
 
 The law of this room. `text` is always the merge of everything in `history`, with what is not yet
 committed on top; each call that changes it says by which splices, so a copy that applies them is equal
-to it after every call. A call that raises changed nothing. No I/O, no randomness, no clock but the one
+to it after every call. A call that raises changed nothing. No I/O, no randomness, no clock but those
 passed in, one thread: the same calls give the same bytes.
 
 What isn't committed yet is carried along: when others' patches come in between, it moves to where its
@@ -30,11 +30,11 @@ from syncstring._patch import (
     transform,
 )
 from syncstring.errors import PatchError, SyncstringError, UnknownVersion
-from syncstring.history import History
+from syncstring.history import Base, History
 from syncstring.merge import Tip
 from syncstring.patch import MAX_PARENTS, MAX_TIME, MAX_TIME_STEP, MIN_WILD_TIME, Id, Patch, chained
 from syncstring.timeline import Heads, Ref, Run, Timeline, Versions
-from syncstring.undo import Standing, inverse
+from syncstring.undo import Standing, Undone, inverse
 
 __all__ = ["Cursor", "Document", "Edit"]
 
@@ -79,9 +79,11 @@ class Document:
 
     `session` names this opening of the document and is never used again, not even after a crash.
     `clock()` is the time in microseconds since the epoch that all share; `wall()` the author's own, the
-    same by default. `patches` are there from the start. `size_limit` (code points) is checked when an edit
-    is made here, never when a patch arrives. Costs are those of the edit, not of the text or the history,
-    unless a method says so.
+    same by default. They may stand still, jump and go back, before the epoch too; what isn't an int is a
+    `PatchError` of the call that asked. `patches` are there from the start, on a `base` where history was
+    left out. `size_limit` (code points) is
+    checked when an edit that lengthens the text is made here, never when a patch arrives. Costs are those
+    of the edit, not of the text or the history, unless a method says so.
     """
 
     def __init__(
@@ -92,18 +94,26 @@ class Document:
         clock: Callable[[], int],
         wall: Callable[[], int] | None = None,
         patches: Iterable[Patch | Mapping[str, Any]] = (),
+        base: Base | None = None,
         size_limit: int = SIZE_LIMIT,
         zone: tzinfo | None = None,
     ) -> None:
         Patch((1, session), (), (), author, 0)  # says what is wrong with either
+        if not callable(clock) or not (wall is None or callable(wall)):
+            raise PatchError(
+                f"clock is {clock!r:.40}, wall {wall!r:.40}; they are functions without arguments"
+            )
+        if type(size_limit) is not int or size_limit < 0:
+            raise PatchError(f"size_limit is {size_limit!r:.40}; it is a number of code points")
         self.session = session
         self.author = author
         self.size_limit = size_limit
-        self.history = History(patches)
+        self.history = History(patches, base)
         self.outgoing: list[Patch] = []
         """Every patch made here that nobody took yet, parents first. Whoever sends them takes them out."""
         self._clock = clock
-        self._wall = wall or clock
+        self._wall = wall
+        self._last = 0  # the greatest time of a patch made here: none of them is given twice
         self._tip = Tip(self.history.graph)
         self._tip.advance()
         self._pending: list[Splice] = []  # sequential, on the committed text
@@ -113,7 +123,7 @@ class Document:
         self._timeline = Timeline(self.history, now=clock, zone=zone)
         self._undos: list[tuple[Id, ...]] = []  # what undo takes back, step by step; a step may be a chain
         self._redos: list[tuple[Id, ...]] = []
-        self._standings: dict[Id, list[Standing]] = {}
+        self._taken: dict[Id, Undone] = {}  # by which patches made here what was taken back
 
     # --- the text -----------------------------------------------------------------------------------------
 
@@ -153,18 +163,10 @@ class Document:
         `PatchError` if that lies outside the text, for a lone surrogate, and where the document would
         outgrow its limit; `UnsupportedVersion` if a later format's patches were met.
         """
-        buffer = self._tip.buffer
-        try:
-            self._writable(len(buffer) + len(insert) - delete if delete < len(insert) else 0)
-            deleted = buffer.slice(pos, pos + delete) if delete > 0 else ""
-            buffer.splice(pos, delete, insert)
-        except (TypeError, OverflowError):
-            shown = f"({pos!r:.40}, {delete!r:.40}, {insert!r:.40})"
-            raise PatchError(f"a splice is two whole numbers and a str; this is {shown}") from None
-        if insert or deleted:
-            self._pending.append(Splice(pos, delete, insert))
-            self._undone.append(Splice(pos, len(insert), deleted))
-            self._changed(self._pending[-1:])
+        ops = compose(((pos, delete, insert),))
+        _fit(((pos, delete, insert),), len(self))
+        self._writable(len(self) + growth(ops))
+        self._edit(ops_splices(ops))
 
     def insert(self, pos: int, text: str) -> None:
         """`splice(pos, 0, text)`."""
@@ -180,19 +182,42 @@ class Document:
         For editors that only hand over a whole text. `cursor`, where the caret stands in `new`, settles which
         of several like letters was typed. Raises what `splice` does. Costs what `diff` does.
         """
+        if not isinstance(new, str):
+            raise PatchError(f"the new text is {new!r:.40}; it is a str")
         self._writable(len(new))
-        splices = diff_texts(self.text, new, cursor)
-        for pos, delete, insert in splices:
-            self.splice(pos, delete, insert)
+        try:
+            splices = diff_texts(self.text, str(new), cursor)
+        except TypeError:
+            raise PatchError(f"cursor is {cursor!r:.40}; it is a position in the new text, or None") from None
+        self._edit(splices)
         return splices
 
+    def _edit(self, splices: Iterable[Splice]) -> None:
+        """Do what was found to be allowed."""
+        buffer = self._tip.buffer
+        for splice in splices:
+            pos, delete, insert = splice
+            self._undone.append(Splice(pos, len(insert), buffer.slice(pos, pos + delete)))
+            buffer.splice(pos, delete, insert)
+            self._pending.append(splice)
+            self._changed((splice,))
+
     def _writable(self, size: int) -> None:
+        """Whether an edit that leaves a text of `size` may be made."""
         if error := self.history.unsupported:
             raise error
-        if size > self.size_limit:
+        if size > max(self.size_limit, len(self)):
             raise PatchError(
                 f"the document would have {size:,} code points; at most {self.size_limit:,} are allowed"
             )
+
+    def _allow(self, ops: Ops, events: tuple[int, ...]) -> None:
+        """Whether an edit of these events' text may be made, before what is uncommitted is committed."""
+        size = len(self) + sum(len(op) for op in ops if isinstance(op, str))
+        if size > self.size_limit:  # it counts what the edit deletes, of which some may be gone already
+            since = self.history.merge.between(events, self.history.graph.heads) + self._pending
+            size = len(self) + growth(compose(transform(ops_splices(ops), since)))
+        self._writable(size)
 
     def _changed(self, splices: Sequence[Splice]) -> None:
         if splices:
@@ -202,9 +227,13 @@ class Document:
 
     def cursor(self, pos: int, sticks: Literal["after", "before"] = "after") -> Cursor:
         """A position that moves with the text. `PatchError` if it lies outside."""
-        if not 0 <= pos <= len(self):
-            raise PatchError(f"a cursor at {pos} in a text of {len(self)}")
-        cursor = Cursor(map_position(pos, (), sticks), sticks)
+        if type(pos) is not int or not 0 <= pos <= len(self):
+            raise PatchError(f"a cursor at {pos!r:.40} in a text of {len(self)}")
+        if sticks not in ("after", "before"):
+            raise PatchError(
+                f"sticks is {sticks!r:.40}; it is 'after' or 'before', the character to stay with"
+            )
+        cursor = Cursor(pos, sticks)
         self._cursors.add(cursor)
         return cursor
 
@@ -214,19 +243,20 @@ class Document:
         """Make a patch of what was edited since the last one; None if nothing changed.
 
         What exceeds one row becomes a chain of patches, of which the last is returned and bears the
-        message. `PatchError` for a bad message. O(n log n) for n splices.
+        message. `PatchError` for a bad message or clock. O(n log n) for n splices.
         """
-        if not self._pending:
-            return None
+        return self._commit(self._now(), message) if self._pending else None
+
+    def _commit(self, now: tuple[int, int], message: str | None = None) -> Patch | None:
         ops = compose(self._pending)
         before = len(self._tip.buffer) - growth(ops)
-        chain = self._make(self.history.graph.heads, ops, message) if ops else []
+        chain = self._make(self.history.graph.heads, ops, now, message) if ops else []
         self._pending.clear()
         self._undone.clear()
         for patch in chain:
             seen = self.history.graph.heads
             event = self._append(patch)
-            if len(seen) == len(patch.parents):
+            if self.history.graph.parents_of(event) == seen:
                 self._tip.took(event, before)
             else:  # one of those that merge heads, of which there are too many for one patch
                 self._tip.advance()
@@ -237,65 +267,71 @@ class Document:
         return chain[-1]
 
     def _done(self, chain: list[Patch]) -> None:
-        self.outgoing += chain
+        """Note a step that `undo` can take back."""
         self._undos.append(tuple(patch.id for patch in chain))
         self._redos.clear()
 
     def _append(self, patch: Patch) -> int:
-        graph = self.history.graph
-        parents = sorted(graph.find(time, session) for time, session in patch.parents)
-        return graph.append(
-            patch.time, patch.session, parents, patch.ops, patch.author, patch.wall, patch.message
-        )
+        event = self.history.append(patch)
+        self._last = max(self._last, patch.time)
+        self.outgoing.append(patch)
+        return event
 
-    def _make(self, parents: Sequence[int], ops: Ops, message: str | None = None) -> list[Patch]:
+    def _make(
+        self, parents: Sequence[int], ops: Ops, now: tuple[int, int], message: str | None = None
+    ) -> list[Patch]:
         """The patches that do `ops` on the merge of these events; nothing is appended yet."""
         known = list(self.history.ids(parents))
-        time = self.history.graph.greatest_time()
-        wall = max(0, min(int(self._wall()), MAX_TIME))
+        last = max(self.history.graph.greatest_time(), self._last)
+        present, wall = now
         chain: list[Patch] = []
-        while len(known) > MAX_PARENTS:
-            time = self._time(time, known[MAX_PARENTS - 1].time)
-            merging = Patch.of_ops((time, self.session), known[:MAX_PARENTS], (), self.author, wall)
-            chain.append(merging)
-            known = [*known[MAX_PARENTS:], merging.id]
-        links = chained(ops) or [()]
+        # The newest ones are merged first, so that the merging patch is the newest then.
+        merging: list[Ops] = [()] * -(-max(0, len(known) - MAX_PARENTS) // (MAX_PARENTS - 1))
+        links = merging + chained(ops)
         for i, link in enumerate(links):
-            time = self._time(time, known[-1].time if known else 0)
-            last = i == len(links) - 1
-            patch = Patch.of_ops(
-                (time, self.session), known, link, self.author, wall, message if last else None
-            )
+            seen, known = known[-MAX_PARENTS:], known[:-MAX_PARENTS]
+            time = self._time(present, last, seen[-1].time if seen else 0)
+            said = message if i == len(links) - 1 else None
+            patch = Patch.of_ops((time, self.session), seen, link, self.author, wall, said)
             chain.append(patch)
-            known = [patch.id]
+            known.append(patch.id)
+            last = max(last, time)
         return chain
 
-    def _time(self, known: int, parents: int) -> int:
-        """The time of a patch made now: by the clock, cut to milliseconds, and above all times known.
+    def _now(self) -> tuple[int, int]:
+        """What the clock and the author's own say; a call that makes patches asks once, before all else."""
+        time = _asked("clock", self._clock)
+        wall = time if self._wall is None else _asked("wall", self._wall)
+        # Nobody follows a clock beyond 2112: from there on times only count up.
+        time = min(time, MIN_WILD_TIME - 1)
+        return time - time % 1_000, max(0, min(wall, MAX_TIME))
 
-        From the year 2112 on a time may be only so far above its parents', and a clock that claims to be
-        there isn't followed any further than that.
-        """
-        now = int(self._clock())
-        time = max(now - now % 1_000, known + 1)
-        if time >= MIN_WILD_TIME and time - parents > MAX_TIME_STEP:
-            time = max(known + 1, min(time, max(MIN_WILD_TIME - 1, parents + MAX_TIME_STEP)))
+    def _time(self, present: int, last: int, parents: int) -> int:
+        """The time of a patch made now: above all times known, the last of which is `last`."""
+        time = max(present, last + 1)
+        most = max(MIN_WILD_TIME - 1, parents + MAX_TIME_STEP)
+        if time > most:  # the edit is of a version before somebody's clock ran wild
+            time = most
+            while self.history.graph.find(time, self.session) >= 0:
+                time -= 1
         return time
 
     # --- others' edits ------------------------------------------------------------------------------------
 
-    def receive(self, patches: Iterable[Patch | Mapping[str, Any]]) -> list[Splice]:
+    def receive(self, patches: Iterable[Patch | Mapping[str, Any]], stored: bool = False) -> list[Splice]:
         """Take in patches (or rows) in any order, known ones too; what the editor must apply, in order.
 
         A patch with an unknown parent is parked. What is malformed, conflicting or of a later format is no
-        exception, but one of `problems`. `PatchError` only for what is neither patch nor row.
+        exception, but one of `problems`. `PatchError` only for what is neither patch nor row. With `stored`,
+        they are surely in the store, whose contents win every conflict.
         """
         history = self.history
         rebuilds = history.rebuilds
-        if not history.add(patches):
-            return []
+        placed = history.add(patches, stored)
         if history.rebuilds != rebuilds:
             return self._start_again()
+        if not placed:
+            return []
         if not self._pending:
             return self._advance()
         # The committed text has to be there for the patches to fit it; then what is pending comes on top.
@@ -339,32 +375,79 @@ class Document:
         self._changed(splices)
         return splices
 
+    def reissue(self, session: str, patches: Iterable[Patch]) -> list[Splice]:
+        """Take a new session id, and make these patches of this session anew under it: the store has others
+        under their ids. They are `outgoing` again. O(history).
+        """
+        Patch((1, session), (), (), self.author, 0)  # says what is wrong with it
+        lost = {patch.id: patch for patch in patches}
+        again = {id: Id(id.time, session) for id in lost}
+        made = [
+            Patch.trusted(
+                again[patch.id],
+                tuple(sorted(again.get(parent, parent) for parent in patch.parents)),
+                patch.ops,
+                patch.author,
+                patch.wall,
+                patch.message,
+            )
+            for patch in lost.values()
+        ]
+        kept = [patch for patch in self.history.patches() if lost.get(patch.id) != patch]
+        history = History([*kept, *made], self.history.base)
+        history.rebuilds = self.history.rebuilds + 1
+        self.history = self._timeline.history = history
+        self.session = session
+        self.outgoing = [*made, *(patch for patch in self.outgoing if patch.id not in lost)]
+        for steps in (self._undos, self._redos):
+            steps[:] = [tuple(again.get(id, id) for id in step) for step in steps]
+        self._taken = {
+            again.get(id, id): Undone(
+                tuple(again.get(taken, taken) for taken in ids),
+                [stand._replace(deleter=again.get(stand.deleter, stand.deleter)) for stand in stands],
+            )
+            for id, (ids, stands) in self._taken.items()
+        }
+        return self._start_again()
+
+    def adopt(self, patches: Iterable[Patch]) -> list[Splice]:
+        """Know the whole history, these patches and what is here, instead of one that begins with a `base`.
+
+        What the editor must apply is returned: nothing, unless a parked patch found its place. O(history).
+        """
+        whole = History([*patches, *self.history.patches()])
+        whole.rebuilds = self.history.rebuilds + 1
+        self.history = self._timeline.history = whole
+        return self._start_again()
+
     def edit_at(self, heads: Heads, splices: Iterable[Sequence[Any]]) -> Edit:
         """Make a patch of an edit by an editor elsewhere (a browser, a file), against the version that it
         last confirmed, however many patches ago; what is uncommitted here is committed first.
 
         `UnknownVersion` for heads that aren't here, `PatchError` for splices that don't fit that version's
-        text. O(the concurrent stretch between that version and now).
+        text and for what `splice` refuses. O(the concurrent stretch between that version and now).
         """
+        if not isinstance(splices, Iterable):
+            raise PatchError(f"splices are {splices!r:.40}; they are a list of (pos, delete, insert)")
         given = list(splices)
         ops = compose(given)
-        events = self.history.events(heads)
-        merge, graph = self.history.merge, self.history.graph
-        size = merge.size_at(events)
-        _fit(given, size)
-        self._writable(max(size, len(self)) + max(growth(ops), 0) if growth(ops) > 0 else 0)
-        self.commit()
-        if not ops:
-            to_now = [] if events == graph.heads else ops_splices(compose(merge.between(events, graph.heads)))
-            return Edit(None, to_now, [], self.heads)
-        chain = self._make(events, ops)
-        last = [self._append(patch) for patch in chain][-1]
-        self._done(chain)
-        applied = self._advance()
-        to_now = []
-        if graph.heads != (last,):
-            to_now = ops_splices(compose(self.history.merge.between((last,), graph.heads)))
-        return Edit(chain[-1], to_now, applied, self.heads)
+        history = self.history
+        events = history.events(heads)
+        _fit(given, history.merge.size_at(events))
+        if ops:
+            self._allow(ops, events)
+        now = self._now()
+        self._commit(now)
+        applied: list[Splice] = []
+        patch = None
+        if ops:
+            chain = self._make(events, ops, now)
+            events = ([self._append(patch) for patch in chain][-1],)
+            self._done(chain)
+            applied, patch = self._advance(), chain[-1]
+        heads_now = history.graph.heads
+        to_now = ops_splices(compose(history.merge.between(events, heads_now))) if events != heads_now else []
+        return Edit(patch, to_now, applied, self.heads)
 
     # --- taking back --------------------------------------------------------------------------------------
 
@@ -381,10 +464,13 @@ class Document:
 
     def _step_back(self, steps: list[tuple[Id, ...]], others: list[tuple[Id, ...]]) -> Edit:
         self._writable(0)
-        self.commit()
+        now = self._now()
+        if steps is self._undos:  # of what is uncommitted, if there is any
+            self._writable(len(self) - growth(compose(self._pending)))
+        self._commit(now)
         if not steps:
             return Edit(None, [], [], self.heads)
-        chain, edit = self._take_back(steps[-1])
+        chain, edit = self._take_back(steps[-1], now)
         steps.pop()
         if chain:
             others.append(tuple(patch.id for patch in chain))
@@ -399,24 +485,26 @@ class Document:
         version = self._timeline.version(ref)
         if version.id is None:
             raise UnknownVersion(f"{ref!r:.60} names no single patch that could be taken back")
-        self.commit()
-        chain, edit = self._take_back((version.id,))
+        chain, edit = self._take_back((version.id,), self._now())
         if chain:
-            self._undos.append(tuple(patch.id for patch in chain))
-            self._redos.clear()
+            self._done(chain)
         return edit
 
-    def _take_back(self, ids: tuple[Id, ...]) -> tuple[list[Patch], Edit]:
-        ops, stands = inverse(self.history, [id for id in ids if id in self.history], self._standings)
+    def _take_back(self, ids: tuple[Id, ...], now: tuple[int, int]) -> tuple[list[Patch], Edit]:
+        known = [id for id in ids if id in self.history]
+        ops, stands = inverse(self.history, known, self._taken)
+        self._allow(ops, self.history.graph.heads)
+        if self._pending:
+            self._commit(now)
+            ops, stands = inverse(self.history, known, self._taken)
         if not ops:
             return [], Edit(None, [], [], self.heads)
-        self._writable(len(self) + growth(ops) if growth(ops) > 0 else 0)
-        chain = self._make(self.history.graph.heads, ops)
-        self._stand(chain, stands)
+        chain = self._make(self.history.graph.heads, ops, now)
+        self._note(chain, ids, stands)
         return chain, self._apply(chain)
 
-    def _stand(self, chain: list[Patch], stands: list[Standing]) -> None:
-        """Note what the chain's inserted text stands for, patch by patch."""
+    def _note(self, chain: list[Patch], ids: tuple[Id, ...], stands: list[Standing]) -> None:
+        """Note what the chain took back, and what its inserted text stands for, patch by patch."""
         done = 0
         for patch in chain:
             length = sum(len(op) for op in patch.ops if isinstance(op, str))
@@ -425,15 +513,13 @@ class Document:
                 start, stop = max(at, done), min(at + count, done + length)
                 if start < stop:
                     own.append(Standing(start - done, stop - start, deleter, nth + start - at))
-            if own:
-                self._standings[patch.id] = own
+            self._taken[patch.id] = Undone(ids, own)
             done += length
 
     def _apply(self, chain: list[Patch]) -> Edit:
         """Append patches made on the newest text, and tell what they did to it."""
         for patch in chain:
             self._append(patch)
-        self.outgoing += chain
         splices = self._advance()
         return Edit(chain[-1], splices, splices, self.heads)
 
@@ -442,16 +528,15 @@ class Document:
 
         Costs what `at` and `diff` do.
         """
-        self._writable(0)
         old = self._timeline.text(ref)
         self._writable(len(old))
-        self.commit()
+        now = self._now()
+        self._commit(now)
         ops = compose(diff_texts(self.text, old))
         if not ops:
             return Edit(None, [], [], self.heads)
-        chain = self._make(self.history.graph.heads, ops)
-        self._undos.append(tuple(patch.id for patch in chain))
-        self._redos.clear()
+        chain = self._make(self.history.graph.heads, ops, now)
+        self._done(chain)
         return self._apply(chain)
 
     # --- the past -----------------------------------------------------------------------------------------
@@ -493,8 +578,15 @@ class Document:
 
 
 def _fit(splices: Iterable[Sequence[Any]], size: int) -> None:
-    """Whether sequential splices fit a text of `size` code points."""
+    """Whether sequential splices, else well-formed, fit a text of `size` code points."""
     for pos, delete, insert in splices:
         if pos + delete > size:
-            raise PatchError(f"a splice deletes {delete} at {pos} in a text of {size}")
+            raise PatchError(f"a splice at {pos} deletes {delete}, which is not within a text of {size}")
         size += len(insert) - delete
+
+
+def _asked(name: str, clock: Callable[[], int]) -> int:
+    time = clock()
+    if type(time) is not int:
+        raise PatchError(f"{name}() gives {time!r:.40}; it gives microseconds since the epoch, as an int")
+    return time

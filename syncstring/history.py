@@ -13,12 +13,14 @@ It doesn't know sessions, clocks or stores. Events are numbered and ordered in `
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from syncstring._graph import EventGraph
 from syncstring._patch import Splice
 from syncstring.errors import (
     ConflictingPatch,
+    HistoryTruncated,
     MalformedRow,
     PatchError,
     SyncstringError,
@@ -28,7 +30,18 @@ from syncstring.errors import (
 from syncstring.merge import Merge
 from syncstring.patch import Id, Patch
 
-__all__ = ["History"]
+__all__ = ["Base", "History"]
+
+
+@dataclass(frozen=True)
+class Base:
+    """A version that a history begins with, instead of at its beginning: all that is needed to go on from
+    there, as long as no patch is concurrent to anything in it."""
+
+    heads: tuple[Id, ...]
+    count: int
+    """Patches in it."""
+    text: str
 
 
 class History:
@@ -36,24 +49,42 @@ class History:
 
     `patches` are `Patch`es or rows of table `patches`. `PatchError` for anything else, and then nothing
     is taken in. What is wrong with what came from outside is no exception: see `problems`.
+
+    With a `base`, what came before it isn't there: a patch that knows only a part of it is parked, and
+    questions about the past raise `HistoryTruncated`.
     """
 
-    def __init__(self, patches: Iterable[Patch | Mapping[str, Any]] = ()) -> None:
-        self.graph = EventGraph()
-        self.merge = Merge(self.graph)
+    def __init__(
+        self, patches: Iterable[Patch | Mapping[str, Any]] = (), base: Base | None = None
+    ) -> None:
+        self.base = base
         self.rebuilds = 0
         """How often another content won an id, so that `graph` and `merge` are new objects."""
         self._parked: dict[Id, Patch] = {}
         self._waiting: dict[Id, list[Id]] = {}  # an unknown parent -> who waits for it
         self._losers: dict[Id, set[bytes]] = {}  # digests of the contents that lost an id
-        self._malformed: dict[str, MalformedRow] = {}
-        self._unsupported: dict[str, UnsupportedVersion] = {}
+        self._settled: set[Id] = set()  # ids whose content a store has decided
+        # What was wrong, in words: an exception that is kept would keep the rows it was raised for.
+        self._malformed: set[str] = set()
+        self._unsupported: set[str] = set()
+        self._judged = 0  # events known to be judged
+        self._plant()
         self.add(patches)
+
+    def _plant(self) -> None:
+        """Begin a graph: with nothing, or with the base as one event that inserted its text."""
+        self.graph = EventGraph()
+        self.merge = Merge(self.graph)
+        if self.base is not None:
+            ops = (self.base.text,) if self.base.text else ()
+            self.graph.append(max(self.base.heads).time, "", (), ops, "", 0)
 
     # --- taking in ------------------------------------------------------------
 
-    def add(self, patches: Iterable[Patch | Mapping[str, Any]]) -> list[Patch]:
+    def add(self, patches: Iterable[Patch | Mapping[str, Any]], stored: bool = False) -> list[Patch]:
         """Take patches in; those that took their place by it are returned, parents first.
+
+        With `stored`, they are surely in a store, and so win every conflict, for good.
 
         O(log n) each, and less where they follow each other. Where another content wins a known id, all is
         built again: O(n log n).
@@ -62,10 +93,16 @@ class History:
         changed: dict[Id, Patch] = {}
         for patch in sorted(self._read(patches), key=lambda patch: patch.id):
             known = changed.get(patch.id) or self._known(patch.id)
+            if stored:
+                self._settled.add(patch.id)
             if known is None:
                 self._take(patch, placed)
             elif known != patch:
                 winner, loser = sorted((known, patch), key=Patch.digest)
+                if stored:
+                    winner, loser = patch, known
+                elif patch.id in self._settled:
+                    winner, loser = known, patch
                 self._losers.setdefault(patch.id, set()).add(loser.digest())
                 if winner is patch:
                     if patch.id in self._parked:
@@ -75,16 +112,14 @@ class History:
                         changed[patch.id] = patch
         if not changed:
             return [self.patch_of(event) for event in placed]
-        before = {id for event in range(len(self.graph)) if (id := self._id(event)) not in changed}
+        before = {id for event in self._own_events() if (id := self._id(event)) not in changed}
         before -= {self._id(event) for event in placed}
         self._rebuild(changed)
-        return [
-            self.patch_of(event) for event in range(len(self.graph)) if self._id(event) not in before
-        ]
+        return [self.patch_of(event) for event in self._own_events() if self._id(event) not in before]
 
     def _read(self, patches: Iterable[Patch | Mapping[str, Any]]) -> list[Patch]:
         """The well-formed ones; the others are set aside. All or nothing where it is the caller's fault."""
-        if isinstance(patches, (Patch, Mapping, str)):
+        if isinstance(patches, (Patch, Mapping, str)) or not isinstance(patches, Iterable):
             raise PatchError(f"a collection of patches is wanted, this is one {type(patches).__name__}")
         items = list(patches)
         for item in items:
@@ -95,9 +130,9 @@ class History:
             try:
                 result.append(item if isinstance(item, Patch) else Patch.from_row(item))
             except MalformedRow as error:
-                self._malformed[str(error)] = error
+                self._malformed.add(str(error))
             except UnsupportedVersion as error:
-                self._unsupported[str(error)] = error
+                self._unsupported.add(str(error))
         return result
 
     def _known(self, id: Id) -> Patch | None:
@@ -109,18 +144,29 @@ class History:
         todo = [patch]
         while todo:
             patch = todo.pop()
-            parents = [self.graph.find(time, session) for time, session in patch.parents]
+            parents = self._parents(patch)
             if -1 in parents:
-                self._park(patch, patch.parents[parents.index(-1)])
+                self._park(patch, patch.parents[parents.index(-1)] if patch.parents else Id(0, ""))
                 continue
-            parents.sort()
-            placed.append(
-                self.graph.append(
-                    patch.time, patch.session, parents, patch.ops, patch.author, patch.wall, patch.message
-                )
-            )
+            placed.append(self.append(patch, parents))
             for id in self._waiting.pop(patch.id, ()):
                 todo.append(self._parked.pop(id))
+
+    def _parents(self, patch: Patch) -> list[int]:
+        """The events that a patch's parents are, in its order; -1 for what isn't here. Beside a base, a patch
+        without parents waits for what came before."""
+        if self.base is not None and patch.parents == self.base.heads:
+            return [0]
+        if self.base is not None and not patch.parents:
+            return [-1]
+        return [self.graph.find(time, session) for time, session in patch.parents]
+
+    def append(self, patch: Patch, parents: list[int] | None = None) -> int:
+        """Place a new patch whose parents have their place; its event is returned."""
+        parents = sorted(self._parents(patch) if parents is None else parents)
+        return self.graph.append(
+            patch.time, patch.session, parents, patch.ops, patch.author, patch.wall, patch.message
+        )
 
     def _park(self, patch: Patch, missing: Id) -> None:
         """One missing parent is enough to wait for; when it comes, the next one is looked for."""
@@ -137,12 +183,12 @@ class History:
                     del self._waiting[parent]
 
     def _rebuild(self, changed: Mapping[Id, Patch]) -> None:
-        patches = [changed.get(self._id(event)) or self.patch_of(event) for event in range(len(self.graph))]
+        patches = [changed.get(self._id(event)) or self.patch_of(event) for event in self._own_events()]
         patches += self._parked.values()
-        self.graph = EventGraph()
-        self.merge = Merge(self.graph)
+        self._plant()
         self._parked = {}
         self._waiting = {}
+        self._judged = 0
         self.rebuilds += 1
         for patch in sorted(patches, key=lambda patch: patch.id):
             self._take(patch, [])
@@ -150,11 +196,28 @@ class History:
     # --- patches ------------------------------------------------------------
 
     def __len__(self) -> int:
-        """How many patches have their place."""
-        return len(self.graph)
+        """How many patches have their place, those in the base included."""
+        return len(self.graph) + (self.base.count - 1 if self.base else 0)
+
+    def patches(self) -> list[Patch]:
+        """Every patch that is here and not in the base, parked ones too, in time order."""
+        here = [self.patch_of(event) for event in self._own_events()]
+        return sorted([*here, *self._parked.values()], key=lambda patch: patch.id)
+
+    def _own_events(self) -> range:
+        """All events but the base."""
+        return range(1 if self.base else 0, len(self.graph))
+
+    def whole(self) -> None:
+        """`HistoryTruncated` if it begins with a base."""
+        if self.base is not None:
+            raise HistoryTruncated(
+                f"this needs what came before the checkpoint of {self.base.count:,} patches; read it first"
+            )
 
     def __iter__(self) -> Iterator[Patch]:
         """Every patch that has its place, in time order."""
+        self.whole()
         for place in range(len(self.graph)):
             yield self.patch_of(self.graph.event_at(place))
 
@@ -177,7 +240,7 @@ class History:
     def patch_of(self, event: int) -> Patch:
         """The patch of an event of `graph`."""
         graph = self.graph
-        parents = tuple(sorted(self._id(parent) for parent in graph.parents_of(event)))
+        parents = self.ids(graph.parents_of(event))
         return Patch.trusted(
             self._id(event),
             parents,
@@ -189,9 +252,13 @@ class History:
 
     def event(self, id: tuple[int, str]) -> int:
         """The event of `graph` with that id. `UnknownVersion` if there is none."""
-        if not isinstance(id, tuple) or len(id) != 2:
+        if not isinstance(id, tuple) or len(id) != 2 or not isinstance(id[1], str):
             raise PatchError(f"{id!r:.60} is no id; that is (time, session)")
         event = self._find(id)
+        if event < 0 and self.base is not None:
+            if self.base.heads == (id,):
+                return 0
+            self.whole()
         if event < 0:
             waits = ", it waits for its parents" if id in self._parked else "; it may not have arrived yet"
             raise UnknownVersion(f"no patch {tuple(id)!r:.80} here{waits}")
@@ -202,11 +269,21 @@ class History:
         id that isn't here."""
         if isinstance(heads, (str, bytes)) or not isinstance(heads, Iterable):
             raise PatchError(f"{heads!r:.60} are no heads; those are a collection of ids (time, session)")
-        return self.graph.dominators([self.event(id) for id in heads])
+        ids = list(heads)
+        if self.base is not None:
+            newer = [id for id in ids if id not in self.base.heads]
+            if not newer and set(ids) == set(self.base.heads):
+                return (0,)
+            ids = newer or ids
+        return self.graph.dominators([self.event(id) for id in ids])
 
     def ids(self, events: Iterable[int]) -> tuple[Id, ...]:
         """The ids of events, ascending."""
-        return tuple(sorted(self._id(event) for event in events))
+        if self.base is None:
+            return tuple(sorted(self._id(event) for event in events))
+        some = list(events)
+        known = [self._id(event) for event in some if event]
+        return tuple(sorted([*known, *self.base.heads] if 0 in some else known))
 
     @property
     def heads(self) -> tuple[Id, ...]:
@@ -222,12 +299,11 @@ class History:
     def missing(self) -> tuple[Id, ...]:
         """The ids that parked patches name as parents and that are nowhere, ascending."""
         named = {parent for patch in self._parked.values() for parent in patch.parents}
-        return tuple(
-            sorted(id for id in named if id not in self._parked and self.graph.find(*id) < 0)
-        )
+        return tuple(sorted(id for id in named if id not in self._parked and self.graph.find(*id) < 0))
 
     def since(self, heads: Iterable[tuple[int, str]]) -> list[Patch]:
         """The patches that a version with these heads lacks, parents first. O(k log k) for k of them."""
+        self.whole()
         ahead, _ = self.graph.difference(self.graph.heads, self.events(heads))
         return [self.patch_of(event) for event in reversed(ahead)]
 
@@ -235,9 +311,9 @@ class History:
     def problems(self) -> list[SyncstringError]:
         """What is wrong with what was given, once each, in an order that doesn't depend on arrival:
         `UnsupportedVersion`, `ConflictingPatch` (another content lost), `MalformedRow` (set aside, or one
-        that doesn't fit its parents' text and counts as empty)."""
-        self.merge.script(len(self.graph))  # judges everything
-        result: list[SyncstringError] = [self._unsupported[text] for text in sorted(self._unsupported)]
+        that doesn't fit its parents' text and counts as empty). O(what was not yet merged by anybody)."""
+        self._judge()
+        result: list[SyncstringError] = [UnsupportedVersion(text) for text in sorted(self._unsupported)]
         for id in sorted(self._losers):
             others = len(self._losers[id])
             result.append(
@@ -246,7 +322,7 @@ class History:
                     "the one with the smallest digest counts. Was a session id used twice?"
                 )
             )
-        result += [self._malformed[text] for text in sorted(self._malformed)]
+        result += [MalformedRow(text) for text in sorted(self._malformed)]
         for event in sorted(self.graph.misfits, key=self.graph.id_of):
             result.append(
                 MalformedRow(
@@ -257,10 +333,18 @@ class History:
             )
         return result
 
+    def _judge(self) -> None:
+        """See to it that every event has its verdict: merging gives it, and it never changes."""
+        graph = self.graph
+        while self._judged < len(graph) and graph.size_of(self._judged) >= 0:
+            self._judged += 1
+        if self._judged < len(graph):
+            self.merge.script(len(graph))
+
     @property
     def unsupported(self) -> UnsupportedVersion | None:
         """Why this library can't write here: something of a later format was given. None if it can."""
-        return self._unsupported[min(self._unsupported)] if self._unsupported else None
+        return UnsupportedVersion(min(self._unsupported)) if self._unsupported else None
 
     # --- texts ------------------------------------------------------------
 
@@ -271,8 +355,14 @@ class History:
     def _prefix(self, n: int | None) -> int:
         if n is None:
             return len(self.graph)
-        if not 0 <= n <= len(self.graph):
-            raise UnknownVersion(f"no version {n}: there are versions 0 to {len(self.graph)}")
+        if type(n) is not int:
+            raise PatchError(f"{n!r:.40} is no number of patches")
+        if not 0 <= n <= len(self):
+            raise UnknownVersion(f"no version {n}: there are versions 0 to {len(self)}")
+        if self.base is not None:
+            if n < self.base.count:
+                self.whole()
+            n -= self.base.count - 1
         return n
 
     def text_at(self, heads: Iterable[tuple[int, str]]) -> str:
@@ -282,6 +372,7 @@ class History:
 
     def splices(self) -> list[list[Splice]]:
         """For each patch in time order, what leads from the version without it to the one with it."""
+        self.whole()
         return [self.merge.splices(n) for n in range(1, len(self.graph) + 1)]
 
     def drop_caches(self) -> None:

@@ -20,7 +20,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 
 from syncstring._graph import EventGraph
-from syncstring._patch import Splice, invert
+from syncstring._patch import Ops, Splice, compose, invert, ops_splices
 from syncstring._text import SpliceLog, TextBuffer
 from syncstring._walker import Walker, plan
 from syncstring._weave import Script, Weave, put_own
@@ -163,8 +163,8 @@ class Merge:
         """Splices that turn version a's text into version b's, the heads of both given.
 
         They go forth from a to the version that contains both, and from there back to b: no character
-        that both show is touched. Law: `apply(text_at(a), between(a, b)) == text_at(b)`.
-        O(events between, and the bubbles met).
+        that both show is touched, and what replaces others stands before them. Law:
+        `apply(text_at(a), between(a, b)) == text_at(b)`. O(events between, and the bubbles met).
         """
         graph = self.graph
         here, there = graph.dominators(a), graph.dominators(b)
@@ -172,7 +172,7 @@ class Merge:
         result = self._forth(here, both) if here != both else []
         if there != both:
             result += invert(self.text_at(there), self._forth(there, both))
-        return result
+        return ops_splices(_insertions_first(compose(result)))
 
     def _forth(self, a: tuple[int, ...], b: tuple[int, ...]) -> list[Splice]:
         """The splices from version a to version b, which contains it."""
@@ -210,18 +210,36 @@ class Merge:
         return weave.runs(self.graph.members(heads, 0))
 
 
+def _insertions_first(ops: Ops) -> Ops:
+    """The delta with what is inserted anywhere in a row of deletions put before them. The text is the same,
+    and how the characters were found, which depends on arrival order, shows no more."""
+    result: list[int | str] = []
+    inserted, deleted = "", 0
+    for op in (*ops, 0):
+        if isinstance(op, str):
+            inserted += op
+        elif op < 0:
+            deleted += op
+        else:
+            result += [part for part in (inserted, deleted, op) if part]
+            inserted, deleted = "", 0
+    return tuple(result)
+
+
 class Tip:
     """The text of everything, kept current event by event: what a live document holds.
 
-    A remote event costs about its own size: the walker of a bubble is kept between calls, and dropped
-    when building a new one at a later critical version is cheaper than bringing it up to date.
+    A remote event costs about its own size: walkers are kept between calls, so that neither a bubble that
+    stays open nor a late event is walked anew each time. There are O(log n) of them, each from a base that
+    is about twice as far back as that of the next but one.
     """
 
     def __init__(self, graph: EventGraph) -> None:
         self.graph = graph
         self.buffer = TextBuffer()
         self.taken = 0
-        self._walker: Walker | None = None
+        self._walkers: list[Walker] = []  # bases ascending
+        self._done = 0  # steps of walkers that are gone, and of planning
 
     def advance(self) -> SpliceLog:
         """Take in every event that the graph has got since the last call.
@@ -239,7 +257,7 @@ class Tip:
                 end = at + 1
             else:
                 end = min(stop, graph.critical_ceiling(at + 1))
-                self._walker_at(at).walk_all(plan(graph, at, end), log)
+                self._walk(self._walker_at(at), end, log)
             log.replay(self.buffer, done, len(log))
             self.taken = end
         return log
@@ -252,19 +270,42 @@ class Tip:
 
     def _walker_at(self, at: int) -> Walker:
         """A walker that has walked the events from some critical version up to `at`."""
-        graph, walker = self.graph, self._walker
+        graph, walkers = self.graph, self._walkers
         base = graph.critical_floor(at)
-        if walker is not None and graph.critical_floor(walker.base) == walker.base:
-            walked = walker.base + walker.walked
-            if at - walked < at - base:
-                walker.walk_all(plan(graph, walked, at))
-                return walker
+        late = False
+        while walkers and graph.critical_floor(walkers[-1].base) != walkers[-1].base:
+            self._forget(-1)
+            late = True
+        if late:
+            # Another late event may be older still: going back twice as far each time costs twice the last.
+            base = graph.critical_floor(max(0, 2 * base - at))
+        if walkers and at - (walkers[-1].base + walkers[-1].walked) < at - base:
+            self._walk(walkers[-1], at)
+            return walkers[-1]
         # The first event after a critical version was made on exactly its text.
         walker = Walker(graph, base, len(self.buffer) if base == at else graph.size_before(base))
-        walker.walk_all(plan(graph, base, at))
-        self._walker = walker
+        self._walk(walker, at)
+        walkers.append(walker)
+        for i in range(len(walkers) - 2, 0, -1):
+            if at - walkers[i - 1].base < 2 * (at - walkers[i + 1].base):
+                self._forget(i)
         return walker
 
+    def _walk(self, walker: Walker, stop: int, log: SpliceLog | None = None) -> None:
+        """Let a walker go on up to an event."""
+        walked = walker.base + walker.walked
+        self._done += stop - walked
+        walker.walk_all(plan(self.graph, walked, stop), log)
+
+    def _forget(self, i: int) -> None:
+        self._done += self._walkers.pop(i).steps
+
+    @property
+    def steps(self) -> int:
+        """What tests of growth count: events taken in or walked again, and what walkers did for them."""
+        return self.taken + self._done + sum(walker.steps for walker in self._walkers)
+
     def drop_caches(self) -> None:
-        """Forget the walker."""
-        self._walker = None
+        """Forget the walkers."""
+        while self._walkers:
+            self._forget(-1)

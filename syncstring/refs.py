@@ -49,7 +49,9 @@ Parsed: TypeAlias = Number | Prefixes | Moment | Name
 
 _ID = r"(?=[0-9]*[a-f])[0-9a-f]{4,16}"
 _IDS = re.compile(rf"{_ID}(\+{_ID})*", re.IGNORECASE)
-_AGO = re.compile(r"([0-9]{1,9}|an?) +(second|sec|s|minute|min|m|hour|h|day|d|week|w)s? +ago", re.IGNORECASE)
+_AGO = re.compile(
+    r"([0-9]{1,9}|an?) +(seconds?|secs?|s|minutes?|mins?|m|hours?|h|days?|d|weeks?|w) +ago", re.IGNORECASE
+)
 _CLOCK = re.compile(
     r"(?:(today|yesterday)(?: +at)? +)?([01]?[0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9]))?", re.IGNORECASE
 )
@@ -57,11 +59,18 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[ T].*)?")
 _TAG = re.compile(r"[^\W_][\w./@-]{0,99}")
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FAR = 1 << 55  # microseconds: 1,141 years, which calendars bear
 
 
 def micros(when: datetime) -> int:
-    """A datetime as microseconds since the epoch. One without a zone is local, as everywhere in Python."""
-    return (when.astimezone(UTC) - _EPOCH) // timedelta(microseconds=1)
+    """A datetime as microseconds since the epoch. One without a zone is local, as everywhere in Python.
+
+    `PatchError` for one so near an end of the calendar that it has no such number.
+    """
+    try:
+        return (when.astimezone(UTC) - _EPOCH) // timedelta(microseconds=1)
+    except (ValueError, OverflowError, OSError):
+        raise PatchError(f"{when!r:.60} lies too near an end of the calendar") from None
 
 
 def parse_ref(ref: str, now: Callable[[], int] | None = None, zone: tzinfo | None = None) -> Parsed:
@@ -90,7 +99,8 @@ def _moment(text: str, now: Callable[[], int] | None, zone: tzinfo | None) -> in
         count = 1 if found[1].lower() in ("a", "an") else int(found[1])
         return max(0, _now(text, now) - count * _UNITS[found[2][0].lower()] * 1_000_000)
     if found := _CLOCK.fullmatch(text):
-        present = _datetime(_now(text, now)).astimezone(zone)
+        # Without a zone: naive, so that another day has that day's offset from UTC, as with one.
+        present = _datetime(_now(text, now)).astimezone(zone).replace(tzinfo=zone)
         when = present.replace(
             hour=int(found[2]), minute=int(found[3]), second=int(found[4] or 0), microsecond=0
         )
@@ -104,7 +114,7 @@ def _moment(text: str, now: Callable[[], int] | None, zone: tzinfo | None) -> in
             if when.tzinfo is None and zone is not None:
                 when = when.replace(tzinfo=zone)
             return micros(when)
-        except (ValueError, OverflowError, OSError):
+        except ValueError:
             raise PatchError(
                 f"{text!r:.60} begins like a date and is none; write 2026-11-25, or 2026-11-25 17:00:00+01:00"
             ) from None
@@ -114,7 +124,10 @@ def _moment(text: str, now: Callable[[], int] | None, zone: tzinfo | None) -> in
 def _now(text: str, now: Callable[[], int] | None) -> int:
     if now is None:
         raise PatchError(f"{text!r:.60} is relative to the present, and there is no clock here; name a date")
-    return now()
+    time = now()
+    if type(time) is not int or not -_FAR < time < _FAR:
+        raise PatchError(f"{text!r:.60} is relative to the present, and the clock here says {time!r:.40}")
+    return time
 
 
 def _datetime(time: int) -> datetime:

@@ -10,41 +10,48 @@ acknowledged; a reader opens a feed, waits for `Ready`, then scans, and merges b
 does the same again. There is no cursor to resume from, because "newer than" loses rows that come late.
 
 It doesn't know which backend it is: those stand in `backends/`, each named in `BACKENDS` by its URL's scheme,
-and `syncstring.testing.check_store` holds all of them to this page.
+and `check_store` of `syncstring.testing.conformance` holds all of them to this page.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Final, Literal, NamedTuple, TypeAlias
+from typing import Any, ClassVar, Final, Literal, NamedTuple, Self, TypeAlias
 
 from syncstring.errors import PatchError, StoreError
 
 __all__ = [
     "BACKENDS",
+    "EVERYTHING",
+    "MAX_ROW_BYTES",
     "TABLES",
     "Change",
     "Changed",
     "Feed",
     "Gap",
+    "Image",
     "Key",
     "Ready",
     "Row",
     "Store",
     "Verdict",
+    "bounded",
     "checked",
+    "image",
     "key_of",
     "of_document",
     "open_store",
     "refusal",
+    "restored",
     "same",
 ]
 
 Key: TypeAlias = tuple[str | int, ...]
 Row: TypeAlias = dict[str, Any]
-"""A JSON object with its key as a list under `id`; beside JSON's values, `bytes` may stand in a field."""
+"""A JSON object with its key as a list under `id`; one of its other fields may be `bytes`."""
 
 TABLES: Final[Mapping[str, tuple[type, ...]]] = {
     "names": (str,),  # [hash of the name]: which document the name means
@@ -57,7 +64,11 @@ TABLES: Final[Mapping[str, tuple[type, ...]]] = {
 }
 """Every table and the types of its keys' parts, of which all are there."""
 
+EVERYTHING: Final[tuple[Key, Key]] = ((), ("~",))
+"""The range of all keys, as (lower, upper)."""
+
 MAX_ROW_BYTES: Final = 4 << 20
+MAX_DEPTH: Final = 64  # of lists and objects in each other: any reader's stack has room for these
 
 BACKENDS: Final[Mapping[str, str]] = {
     "memory": "syncstring.backends.memory:MemoryStore",
@@ -87,10 +98,15 @@ class Verdict(NamedTuple):
 class Ready(NamedTuple):
     """From here on every committed change is delivered: at least once, in any order. Now scan."""
 
+    def __bool__(self) -> bool:
+        return True  # an empty tuple isn't; this one is something
+
 
 class Changed(NamedTuple):
-    """A row came, changed or went. Of an `old` row perhaps only the `id` is told. A change that was undone
-    before the feed looked may be skipped."""
+    """A row came or changed (it's `new`), or went (`new` is None, and `old` has at least its `id`).
+
+    A store that doesn't remember what was there tells no `old` of a row that changed. A change that was
+    undone before the feed looked may be skipped. Readers share the rows: don't change them."""
 
     old: Row | None
     new: Row | None
@@ -117,19 +133,21 @@ class Feed(ABC):
 
     @abstractmethod
     async def __anext__(self) -> Change:
-        """The next change. Raises `StoreError` once the store is closed."""
+        """The next change. Once the store is closed: those that wait already, then `StoreError`."""
 
     @abstractmethod
     async def aclose(self) -> None:
-        """End it; a reader that waits gets no more. Twice is fine."""
+        """End it; a reader that waits gets no more, nor an error. Twice is fine."""
 
 
 class Store(ABC):
     """Rows in tables.
 
     Every call raises `StoreUnavailable` when it got no answer within `limit` seconds or the answer was lost:
-    what it asked for may then have happened or not, and asking again is safe. After `close` every call
-    raises `StoreError`. Batches have no atomicity: some rows may land and others not.
+    what it asked for may then have happened, happen yet, or not, and asking again is safe. After `close`
+    every call raises `StoreError`. Batches have no atomicity: some rows may land and others not; one that is
+    refused takes no other along. Tables and keys that can't be meant are a `PatchError`, before anything
+    happens. What a store holds but can't read any more comes as `{"id": [...], "unreadable": why}`.
     """
 
     schemes: ClassVar[tuple[str, ...]]
@@ -139,7 +157,8 @@ class Store(ABC):
     @classmethod
     @abstractmethod
     async def open(cls, url: str, **options: Any) -> Store:
-        """Open what the URL names; made where it isn't there yet, if it may be."""
+        """Open what the URL names; made where it isn't there yet, if it may be. Options of every backend:
+        `limit` in seconds, and `queue`, how many changes may wait for each reader of a feed."""
 
     @abstractmethod
     async def insert(self, table: str, rows: Sequence[Row]) -> list[Verdict]:
@@ -148,7 +167,8 @@ class Store(ABC):
     @abstractmethod
     async def swap(self, table: str, key: Key, old: Row | None, new: Row) -> Verdict:
         """Put `new` under its key if just `old` (None: nothing) is there: one step, durable on return.
-        A verdict of `lost` is certain: it was not, and never will be, put there by this call."""
+        A verdict of `lost` is certain: it was not, and never will be, put there by this call, and tells the
+        row that is there. `PatchError` if `new` has another key."""
 
     @abstractmethod
     async def delete(self, table: str, rows: Sequence[Row]) -> list[Verdict]:
@@ -156,12 +176,14 @@ class Store(ABC):
 
     @abstractmethod
     async def get(self, table: str, keys: Sequence[Key]) -> list[Row | None]:
-        """The rows under these keys, in order. All that was acknowledged is seen."""
+        """The rows under these keys, in order. All that was acknowledged is seen; and what is seen is from
+        then on as durable, and as visible to others, as if it had been."""
 
     @abstractmethod
     def scan(self, table: str, lower: Key, upper: Key) -> AsyncIterator[list[Row]]:
         """All rows with `lower <= key < upper` (a shorter key stands before those that it begins), in
-        batches, in no order. What was acknowledged before is in it; what comes meanwhile may be."""
+        batches, in no order. What was acknowledged before is in it; what comes meanwhile may be. As sure as
+        `get`; no key comes twice."""
 
     @abstractmethod
     def feed(self, table: str, lower: Key, upper: Key) -> Feed:
@@ -174,7 +196,14 @@ class Store(ABC):
 
     @abstractmethod
     async def close(self) -> None:
-        """End every feed and give everything back. Twice is fine. Waits for calls that have begun."""
+        """End every feed and give everything back. Twice is fine. Calls that have begun end first, with their
+        answer or with `StoreError`."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
 
 def key_of(row: Mapping[str, Any]) -> Key:
@@ -184,63 +213,157 @@ def key_of(row: Mapping[str, Any]) -> Key:
 
 def of_document(doc: str) -> tuple[Key, Key]:
     """The range of keys that begin with a document's key, as (lower, upper)."""
-    return (doc,), (doc + "~",)
+    return (doc,), (doc + "\x01",)  # no key has a letter that low: nothing else is in between
+
+
+# --- rows as stores keep them -----------------------------------------------------------------
+
+
+class Image(NamedTuple):
+    """What a row is beside its key: equal rows have equal images, and only they."""
+
+    text: str
+    """Canonical JSON: of the fields; where one is bytes, of a list: the other fields, that one's name."""
+    data: bytes | None
+    """The field of bytes."""
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+_decode = json.JSONDecoder().raw_decode
+
+
+def image(row: Mapping[str, Any]) -> Image:
+    """A row as stores keep it. `ValueError` says why no store could. O(row)."""
+    fields = {name: value for name, value in row.items() if name != "id"}
+    binary = [name for name, value in fields.items() if type(value) is bytes]
+    if len(binary) > 1:
+        raise ValueError(f"{len(binary)} fields are bytes; one may be")
+    data = fields.pop(binary[0]) if binary else None
+    try:
+        text = _encode([fields, *binary] if binary else fields)
+        size = len(text.encode()) + len(data or b"")
+        # What doesn't come back as it is (tuples, numbers for names) isn't JSON. A depth takes its brackets.
+        exact = _decode(text)[0] == ([fields, *binary] if binary else fields)
+        deep = text.count("[") + text.count("{") > MAX_DEPTH and not _within(fields, MAX_DEPTH)
+    except UnicodeEncodeError:
+        raise ValueError("it holds a lone surrogate") from None
+    except RecursionError:
+        exact, deep = True, True
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"it is not JSON: {error}") from None
+    if deep:
+        raise ValueError(f"more than {MAX_DEPTH} lists and objects stand in each other")
+    if not exact:
+        raise ValueError("it is not JSON: it would come back as something else")
+    if size > MAX_ROW_BYTES:
+        raise ValueError(f"it has {size:,} bytes; at most {MAX_ROW_BYTES:,} are allowed")
+    return Image(text, data)
+
+
+def restored(key: Iterable[str | int], image: tuple[str, bytes | None]) -> Row:
+    """The row of a key and an image. `ValueError` if it is the image of none."""
+    text, data = image
+    row: Row
+    try:
+        found, end = _decode(text)
+    except RecursionError:
+        raise ValueError("too many lists and objects stand in each other") from None
+    if data is None:
+        row = found
+    elif type(found) is list and len(found) == 2 and type(found[0]) is dict and type(found[1]) is str:
+        row = found[0]
+        row[found[1]] = data
+    else:
+        raise ValueError("it is no row with bytes")
+    if type(row) is not dict or end != len(text):
+        raise ValueError("it is no row")
+    row["id"] = list(key)
+    return row
+
+
+def _within(value: Any, depth: int) -> bool:
+    """Whether lists and objects stand at most so deep in each other."""
+    if type(value) not in (list, dict):
+        return True
+    return depth > 0 and all(
+        _within(part, depth - 1) for part in (value.values() if type(value) is dict else value)
+    )
 
 
 def same(a: Row | None, b: Row | None) -> bool:
-    """Whether two rows are equal, type by type: 1, 1.0 and True are three values."""
-    return a is b or (a is not None and b is not None and _image(a) == _image(b))
-
-
-def _image(value: Any) -> str:
-    """A row as text, the same for equal rows only."""
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, allow_nan=False, default=_bytes)
-
-
-def _bytes(value: Any) -> Any:
-    if not isinstance(value, bytes):
-        raise TypeError(f"a {type(value).__name__} is in it")
-    return {"": value.hex()}
+    """Whether two rows are equal, type by type: 1, 1.0 and True are three values. What no store could keep
+    equals nothing but itself."""
+    if a is b or a is None or b is None:
+        return a is b
+    try:
+        return _encode(a["id"]) == _encode(b["id"]) and image(a) == image(b)
+    except (LookupError, TypeError, ValueError):
+        return False
 
 
 def refusal(row: Row) -> str:
     """Why no store could keep a row; empty if nothing speaks against it."""
     try:
-        size = len(_image(row).encode())
-    except UnicodeEncodeError as error:
-        return f"it holds a lone surrogate at {error.start}"
-    except (TypeError, ValueError, RecursionError) as error:
-        return f"it is not JSON: {error}"
-    if size > MAX_ROW_BYTES:
-        return f"it has {size:,} bytes; at most {MAX_ROW_BYTES:,} are allowed"
+        image(row)
+    except ValueError as error:
+        return str(error)
     return ""
+
+
+# --- what is asked -----------------------------------------------------------------
+
+_NAME = re.compile(r"[ -}]{1,64}")  # a part of a key: printable ASCII below "~"
+_BOUND = re.compile(r"[\x01-~]{0,65}")
+
+
+def _types_of(table: str) -> tuple[type, ...]:
+    types = TABLES.get(table) if isinstance(table, str) else None
+    if types is None:
+        raise PatchError(f"no table {table!r:.40}; there are {', '.join(TABLES)}")
+    return types
+
+
+def _fits(part: Any, kind: type, text: re.Pattern[str]) -> bool:
+    if isinstance(part, str):
+        return kind is type(part) and text.fullmatch(part) is not None
+    return kind is type(part) is int and abs(part) < 1 << 53
 
 
 def checked(table: str, rows: Iterable[Row | Key]) -> None:
     """Refuse what can't be meant: `PatchError` for an unknown table or a key of another shape."""
-    types = TABLES.get(table)
-    if types is None:
-        raise PatchError(f"no table {table!r:.40}; there are {', '.join(TABLES)}")
+    types = _types_of(table)
     for row in rows:
         key = row.get("id") if isinstance(row, Mapping) else row
         if (
             not isinstance(key, (list, tuple))
             or len(key) != len(types)
-            or any(type(part) is not wanted for part, wanted in zip(key, types, strict=True))
-            or any(isinstance(part, int) and abs(part) >= 1 << 53 for part in key)
-            or any(isinstance(part, str) and ("\0" in part or len(part) > 64) for part in key)
+            or not all(map(_fits, key, types, [_NAME] * len(types)))
         ):
-            names = ", ".join(wanted.__name__ for wanted in types)
+            names = ", ".join(kind.__name__ for kind in types)
             raise PatchError(
-                f"{key!r:.80} is no key of table {table}; one is [{names}], texts of up to 64 without "
-                "U+0000, numbers below 2^53"
+                f"{key!r:.80} is no key of table {table}; one is [{names}], texts of 1 to 64 printable ASCII "
+                "letters below ~, numbers below 2^53"
+            )
+
+
+def bounded(table: str, lower: Key, upper: Key) -> None:
+    """Refuse what can't be meant: `PatchError` for an unknown table or a bound that no key compares with."""
+    types = _types_of(table)
+    for bound in (lower, upper):
+        if (
+            not isinstance(bound, tuple)
+            or len(bound) > len(types)
+            or not all(map(_fits, bound, types, [_BOUND] * len(types)))
+        ):
+            raise PatchError(
+                f"{bound!r:.80} bounds no keys of table {table}; a bound is a tuple of the first parts of one"
             )
 
 
 async def open_store(url: str, **options: Any) -> Store:
     """The store that a URL names: `memory:`, `sqlite:PATH`; a path alone means SQLite.
 
-    `PatchError` for a scheme that nobody serves; else what the backend's `open` raises.
+    Options go to the backend's `open`. `PatchError` for a scheme that nobody serves; else what it raises.
     """
     scheme, colon, _ = url.partition(":")
     if not colon or len(scheme) < 2 or not scheme.isalnum():  # one letter is a Windows drive

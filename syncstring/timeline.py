@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import NamedTuple, TypeAlias, overload
 
-from syncstring._graph import EventGraph
 from syncstring._patch import Splice, compose, ops_splices
 from syncstring.errors import AmbiguousVersion, PatchError, UnknownVersion
 from syncstring.history import History
+from syncstring.merge import Merge
 from syncstring.patch import Id
 from syncstring.refs import Moment, Number, Prefixes, micros, parse_ref
 
@@ -29,6 +29,9 @@ Ref: TypeAlias = "int | str | datetime | Version | tuple[int, str] | Heads"
 """A version by number, by id or the beginning of one, by tag, by time, or by its heads."""
 
 _SHORTEST = 4
+_MARK_EVERY = 64
+_EVENT_BITS = 32
+_EVENT_MASK = (1 << _EVENT_BITS) - 1
 
 
 class Run(NamedTuple):
@@ -50,17 +53,18 @@ class Version:
     one; None for the empty version, and for one that is named by several heads.
     """
 
-    __slots__ = ("_event", "_graph", "_heads", "_row", "n")
+    __slots__ = ("_event", "_graph", "_heads", "_merge", "_row", "n")
 
     def __init__(
         self,
-        graph: EventGraph,
+        merge: Merge,
         n: int | None,
         event: int,
         heads: tuple[Id, ...] | None = None,
         row: Versions | None = None,
     ) -> None:
-        self._graph = graph
+        self._merge = merge
+        self._graph = merge.graph
         self._event = event  # of the last patch, -1: none
         self._heads = heads
         self._row = row
@@ -112,9 +116,11 @@ class Version:
 
     def _totals(self) -> tuple[int, int, int]:
         graph = self._graph
-        if self._event < 0 or graph.is_misfit(self._event):
+        if self._event < 0:
             return 0, 0, 0
-        return graph.totals(self._event)
+        if graph.size_of(self._event) < 0:  # nobody asked yet whether it fits
+            self._merge.script(graph.place_of(self._event) + 1)
+        return (0, 0, 0) if graph.is_misfit(self._event) else graph.totals(self._event)
 
     @property
     def summary(self) -> str:
@@ -145,9 +151,13 @@ class Versions(Sequence[Version]):
     """Versions 0 to n as they were when this was made; `versions[n].n == n`. Made when asked for."""
 
     def __init__(self, history: History) -> None:
+        self._merge = history.merge
         self._graph = history.graph
         self._length = len(history)
         self._order = self._graph.order_until(self._length)
+        # The heads after every so many events of one concurrent stretch, the last one that was asked about.
+        self._marked = -1
+        self._marks: list[frozenset[int]] = []
 
     def __len__(self) -> int:
         return self._length + 1
@@ -165,17 +175,24 @@ class Versions(Sequence[Version]):
             raise IndexError(f"no version {index}: there are versions 0 to {self._length}") from None
 
     def _version(self, n: int, heads: tuple[Id, ...] | None = None) -> Version:
-        return Version(self._graph, n, self._order[n - 1] if n else -1, heads, self)
+        return Version(self._merge, n, self._order[n - 1] if n else -1, heads, self)
 
     def heads(self, n: int) -> tuple[Id, ...]:
-        """The heads of version n. O(the concurrent stretch it lies in)."""
+        """The heads of version n. O(the concurrent stretch it lies in) for the first one asked for in it,
+        then O(1) but for their number."""
         graph = self._graph
+        n = range(len(self))[n]
         # What is critical now was so then, and has the same events in it.
         first = graph.critical_floor(min(n, self._length))
-        heads = set(graph.prefix_heads(first))
-        for event in self._order[first:n]:
+        if self._marked != first:
+            self._marked, self._marks = first, [frozenset(graph.prefix_heads(first))]
+        mark = min((n - first) // _MARK_EVERY, len(self._marks) - 1)
+        heads = set(self._marks[mark])
+        for at, event in enumerate(self._order[first + mark * _MARK_EVERY : n], start=mark * _MARK_EVERY + 1):
             heads.difference_update(graph.parents_of(event))
             heads.add(event)
+            if at == len(self._marks) * _MARK_EVERY:
+                self._marks.append(frozenset(heads))
         return tuple(sorted(Id(*graph.id_of(event)) for event in heads))
 
     def __iter__(self) -> Iterator[Version]:
@@ -237,17 +254,20 @@ class Timeline:
         now: Callable[[], int] | None = None,
         zone: tzinfo | None = None,
     ) -> None:
+        if zone is not None and not isinstance(zone, tzinfo):
+            raise PatchError(f"zone is {zone!r:.40}; it is a tzinfo, as of zoneinfo, or None for local time")
         self.history = history
         self.tags: dict[str, tuple[Id, ...]] = dict(tags or {})
         self._now = now
         self._zone = zone
         self._versions: Versions | None = None
-        self._names: list[tuple[int, int]] = []  # (hash, event), sorted: see `_beginning_with`
+        self._names: list[int] = []  # hash and event in one number, sorted: see `_beginning_with`
         self._named = self._rebuilds = 0
 
     @property
     def versions(self) -> Versions:
         """All versions known now; a patch that comes later shows in the next one. O(1) if none came."""
+        self.history.whole()
         kept = self._versions
         if kept is None or kept._graph is not self.history.graph or len(kept) != len(self.history) + 1:
             kept = self._versions = Versions(self.history)
@@ -261,6 +281,7 @@ class Timeline:
         `UnknownVersion` if there is none, `AmbiguousVersion` (which it is one of) if there are several,
         `PatchError` if it can't be a name. O(log n), and for the first id that is asked for O(n log n).
         """
+        self.history.whole()
         if isinstance(ref, Version):
             return self._of_heads(ref.heads)
         if isinstance(ref, bool):
@@ -299,7 +320,7 @@ class Timeline:
 
     def _of_event(self, event: int) -> Version:
         id = Id(*self.history.graph.id_of(event))
-        return Version(self.history.graph, self._number((event,)), event, (id,))
+        return Version(self.history.merge, self._number((event,)), event, (id,))
 
     def _of_heads(self, heads: Heads) -> Version:
         events = self.history.events(heads)
@@ -307,7 +328,7 @@ class Timeline:
         number = self._number(events)
         if number and event < 0:
             event = self.history.graph.event_at(number - 1)
-        return Version(self.history.graph, number, event, self.history.ids(events))
+        return Version(self.history.merge, number, event, self.history.ids(events))
 
     def _number(self, events: tuple[int, ...]) -> int | None:
         """n, if these are the heads of the first n patches. O(the concurrent stretch they lie in)."""
@@ -332,16 +353,17 @@ class Timeline:
 
     def _named_between(self, low: int, high: int) -> list[tuple[int, int]]:
         names = self._sorted_names()
-        start = bisect_left(names, (low, -1))
-        stop = bisect_left(names, (high + 1, -1))
-        return names[start:stop]
+        start = bisect_left(names, low << _EVENT_BITS)
+        stop = bisect_left(names, (high + 1) << _EVENT_BITS)
+        return [(name >> _EVENT_BITS, name & _EVENT_MASK) for name in names[start:stop]]
 
-    def _sorted_names(self) -> list[tuple[int, int]]:
+    def _sorted_names(self) -> list[int]:
         graph = self.history.graph
         if self._rebuilds != self.history.rebuilds:
             self._names, self._named, self._rebuilds = [], 0, self.history.rebuilds
         if self._named < len(graph):
-            self._names += [(graph.hash_of(event), event) for event in range(self._named, len(graph))]
+            hash_of = graph.hash_of
+            self._names += [hash_of(event) << _EVENT_BITS | event for event in range(self._named, len(graph))]
             self._names.sort()  # the old part is a run already: the new ones are merged in
             self._named = len(graph)
         return self._names
@@ -352,13 +374,15 @@ class Timeline:
         event = self.history.event(id)
         names = self._sorted_names()
         own = self.history.graph.hash_of(event)
-        at = bisect_left(names, (own, -1))
-        near = [names[i][0] for i in (at - 1, at + 1) if 0 <= i < len(names)]
-        digits = f"{own:016x}"
+        at = bisect_left(names, own << _EVENT_BITS | event)
         length = _SHORTEST
-        while length < 16 and (
-            digits[:length].isdigit() or any(f"{other:016x}"[:length] == digits[:length] for other in near)
-        ):
+        for near in (at - 1, at + 1):
+            if 0 <= near < len(names):
+                # As many digits as they have in common, and one more.
+                same = (64 - (own ^ names[near] >> _EVENT_BITS).bit_length()) // 4
+                length = max(length, min(same + 1, 16))
+        digits = f"{own:016x}"
+        while digits[:length].isdigit():
             length += 1
         return digits[:length]
 
@@ -386,6 +410,7 @@ class Timeline:
 
         Neighbours by one patch are joined. O(history before it).
         """
+        self.history.whole()
         graph = self.history.graph
         heads = graph.heads if at is None else self.events(at)
         result: list[Run] = []

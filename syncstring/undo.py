@@ -3,23 +3,26 @@
 The law of this room. What the patch inserted and still stands goes; what it deleted and nobody else
 deleted comes back in its old place; nothing else changes, wherever the text around has moved and whatever
 looks like it. Text that comes back is new text: it *stands for* the old one, so that taking back who wrote
-that takes it along, and who deleted it once doesn't bring it back twice. The answer is an ordinary delta on
-the newest text.
+that takes it along, who deleted it once doesn't bring it back twice, and what comes back later beside it
+finds its place. The answer is an ordinary delta on the newest text.
 
-What stands for what is known to who took something back (`Standings`); characters are followed through a
-weave, never by likeness. It doesn't know sessions, stacks or clocks. The slow twin is `Reference.inverse`.
+What took what back is known to who did it (`Undos`); characters are followed through a weave, never by
+likeness. It doesn't know sessions, stacks or clocks. The slow twin is `Reference.inverse`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
 from typing import NamedTuple, TypeAlias
 
+from syncstring._graph import EventGraph
 from syncstring._patch import Ops
 from syncstring.history import History
 from syncstring.patch import Id
 
-__all__ = ["Standing", "Standings", "inverse"]
+__all__ = ["Standing", "Undone", "Undos", "inverse"]
 
 
 class Standing(NamedTuple):
@@ -34,131 +37,193 @@ class Standing(NamedTuple):
     """How many code points that patch deleted before it, in the text's order."""
 
 
-Standings: TypeAlias = Mapping[Id, list[Standing]]
-"""For each patch that took one back: what its inserted text stands for, ascending."""
+class Undone(NamedTuple):
+    """What a patch took back, and what the text that it inserts stands for."""
+
+    ids: tuple[Id, ...]
+    stands: list[Standing]
+
+
+Undos: TypeAlias = Mapping[Id, Undone]
+"""For each patch that took others back: which, and by what."""
 
 # A character by where it lies: its offset in the pool of inserted texts, or -1 - its offset in the base text.
 _Place: TypeAlias = int
+_Row: TypeAlias = tuple[int, int, int, tuple[int, ...]]  # of a weave: event, start, length, deleting events
 
 
-def inverse(history: History, ids: Iterable[Id], standings: Standings) -> tuple[Ops, list[Standing]]:
+class _Back(NamedTuple):
+    """A stretch that comes back."""
+
+    at: int  # its old place: how many code points of the weave lie before it
+    text: str
+    deleter: int
+    nth: int
+
+
+def inverse(history: History, ids: Iterable[Id], undos: Undos) -> tuple[Ops, list[Standing]]:
     """What takes these patches back from the newest text, and what the text it inserts stands for.
 
     Of several patches taken back together, what one inserted and another deleted stays away. Law, for one
-    patch: `ops_apply(text, ops) == Reference(patches).inverse(id, heads, stands_for)`.
+    patch: `ops_apply(text, ops) == Reference(patches).inverse(id, heads, stands_for, took_back)`.
     `UnknownVersion` for an id that isn't here. O(events since before the oldest of them).
     """
     graph, merge = history.graph, history.merge
     mine = {history.event(id) for id in ids}
     if not mine:
         return (), []
-    first = graph.critical_floor(min(mine))
+    first = graph.critical_floor(_reach(graph, min(mine), undos))
     rows = merge.weave_from(first).rows()
     inserted = [graph.text_range(event) for event in mine]
-    substitutes = _Substitutes(history, rows, first, standings)
+    known = _Known(graph, rows, first, undos, mine)
     base: str | None = None
     counts = dict.fromkeys(mine, 0)  # code points deleted by each so far, in the text's order
-    ops: list[int | str] = []
-    stands: list[Standing] = []
-    restored = 0
+    shown: list[tuple[int, int]] = []  # what stands now: where, and what becomes of how much of it
+    back: list[_Back] = []
+    at = 0
     for event, start, length, killers in rows:
-        place = -1 - start if event < 0 else start
-        step = -1 if event < 0 else 1
+        places = range(-1 - start, -1 - start - length, -1) if event < 0 else range(start, start + length)
         if not killers:
             if event in mine:
-                _put(ops, -length)
-            elif event in substitutes.events:
-                for i in range(length):
-                    gone = any(
-                        lower <= origin < upper
-                        for origin in substitutes.origins(place + step * i)
-                        for lower, upper in inserted
-                    )
-                    _put(ops, -1 if gone else 1)
+                shown.append((at, -length))
+            elif event not in known.events:
+                shown.append((at, length))
             else:
-                _put(ops, length)
-            continue
-        if event not in mine and mine.issuperset(killers):
-            back = [i for i in range(length) if substitutes.all_deleted_by(place + step * i, mine)]
-            if back:
-                if event >= 0:
-                    text = graph.pool.read(start, length)
-                else:
+                shown += [
+                    (known.old_place(place, at + i), -1 if known.stands_for_any(place, inserted) else 1)
+                    for i, place in enumerate(places)
+                ]
+        elif event not in mine and mine.issuperset(killers):
+            nobody = (known.nobody_else_deleted(place) for place in places)
+            for flag, i, stop in _runs(nobody) if known.events else [(True, 0, length)]:
+                if flag and event < 0:
                     base = merge.text(first) if base is None else base
-                    text = base[start : start + length]
-                deleter = killers[0]
-                for i in back:
-                    _put(ops, text[i])
-                    _stand(stands, restored, Id(*graph.id_of(deleter)), counts[deleter] + i)
-                    restored += 1
+                    back.append(
+                        _Back(at + i, base[start + i : start + stop], killers[0], counts[killers[0]] + i)
+                    )
+                elif flag:
+                    text = graph.pool.read(start + i, stop - i)
+                    back.append(_Back(at + i, text, killers[0], counts[killers[0]] + i))
         for killer in killers:
             if killer in mine:
                 counts[killer] += length
-    while ops and isinstance(ops[-1], int) and ops[-1] > 0:
-        ops.pop()
-    return tuple(ops), stands
+        at += length
+    shown.append((at, 1))  # the end, as something that stays; what is kept last isn't written
+    return _joined(_woven(shown, back)), _stands(graph, back)
 
 
-def _put(ops: list[int | str], op: int | str) -> None:
-    """Append an operation, joined with one of its kind."""
-    if ops:
-        last = ops[-1]
-        if isinstance(op, str):
-            if isinstance(last, str):
-                ops[-1] = last + op
-                return
-        elif isinstance(last, int) and (last > 0) == (op > 0):
-            ops[-1] = last + op
-            return
-    ops.append(op)
+def _reach(graph: EventGraph, oldest: int, undos: Undos) -> int:
+    """How far to look back from there so as to see what text that came back since stands for."""
+    for event, undone in sorted(((graph.find(*id), undone) for id, undone in undos.items()), reverse=True):
+        if event < oldest:
+            break
+        deleters = {graph.find(*stand.deleter) for stand in undone.stands} - {-1}
+        oldest = min(oldest, *deleters, oldest)
+    return oldest
 
 
-def _stand(stands: list[Standing], at: int, deleter: Id, nth: int) -> None:
-    if stands:
-        last = stands[-1]
-        if last.deleter == deleter and last.at + last.length == at and last.nth + last.length == nth:
-            stands[-1] = last._replace(length=last.length + 1)
-            return
-    stands.append(Standing(at, 1, deleter, nth))
+def _runs(flags: Iterable[bool]) -> Iterator[tuple[bool, int, int]]:
+    """Stretches of like flags: (flag, start, stop)."""
+    stop = 0
+    for flag, stretch in groupby(flags):
+        start, stop = stop, stop + sum(1 for _ in stretch)
+        yield flag, start, stop
 
 
-class _Substitutes:
-    """What stands for what, in one weave."""
+def _woven(shown: Iterable[tuple[int, int]], back: list[_Back]) -> Iterator[int | str]:
+    """Every stretch that comes back goes before the first one that stays and has its old place after it;
+    so far before those that go, too."""
+    done = 0
 
-    def __init__(
-        self,
-        history: History,
-        rows: list[tuple[int, int, int, tuple[int, ...]]],
-        first: int,
-        standings: Standings,
-    ) -> None:
-        graph = history.graph
+    def until(at: int) -> Iterator[str]:
+        nonlocal done
+        while done < len(back) and back[done].at < at:
+            yield back[done].text
+            done += 1
+
+    going: list[tuple[int, int]] = []
+    for at, op in shown:
+        if op < 0:
+            going.append((at, op))
+            continue
+        for old, gone in going:
+            yield from until(min(old, at))
+            yield gone
+        going.clear()
+        yield from until(at)
+        yield op
+
+
+def _joined(ops: Iterable[int | str]) -> Ops:
+    """The operations in canonical form: neighbours of one kind joined, nothing kept at the end."""
+
+    def kind(op: int | str) -> int:
+        return 0 if isinstance(op, str) else 1 if op > 0 else -1
+
+    result: list[int | str] = []
+    for _, stretch in groupby(ops, kind):
+        parts = list(stretch)
+        result.append("".join(parts) if isinstance(parts[0], str) else sum(parts))  # type: ignore[arg-type]
+    if result and kind(result[-1]) == 1:
+        result.pop()
+    return tuple(result)
+
+
+def _stands(graph: EventGraph, back: list[_Back]) -> list[Standing]:
+    """What the text that comes back stands for, in as few stretches as will do."""
+    result: list[Standing] = []
+    done = 0
+    for _, text, deleter, nth in back:
+        stand = Standing(done, len(text), Id(*graph.id_of(deleter)), nth)
+        done += len(text)
+        if result and (result[-1].deleter, result[-1].nth + result[-1].length) == stand[2:]:
+            at, length, _, nth = result.pop()
+            stand = Standing(at, length + stand.length, stand.deleter, nth)
+        result.append(stand)
+    return result
+
+
+class _Known:
+    """What is known of text that came back, in one weave, to who takes back the events `mine`."""
+
+    def __init__(self, graph: EventGraph, rows: list[_Row], first: int, undos: Undos, mine: set[int]) -> None:
         self.events: set[int] = set()
+        """Those whose text stands for other text."""
+        self._mine = mine
+        self._took: dict[int, set[int]] = {}  # which events an event took back
         self._origin: dict[_Place, _Place] = {}
+        self._later: set[_Place] = set()  # came back when all of `mine` that deleted was known
         self._others: dict[_Place, list[_Place]] = {}
-        self._killers: dict[_Place, tuple[int, ...]] = {}
-        known = [(graph.find(*id), stands) for id, stands in standings.items()]
-        known = [(event, stands) for event, stands in known if event >= first]
-        if not known:
+        self._fate: dict[_Place, tuple[int, tuple[int, ...]]] = {}  # who inserted it, who deleted it
+        events = sorted((event, id) for id in undos if (event := graph.find(*id)) >= first)
+        if not events:
             return
-        deleted = _deleted_by(
-            rows, {graph.find(*stand.deleter) for _, stands in known for stand in stands} - {-1}
-        )
-        for event, stands in sorted(known, key=lambda pair: pair[0]):
-            self.events.add(event)
+        deleters = {graph.find(*stand.deleter) for _, id in events for stand in undos[id].stands}
+        deleted = _deleted_by(rows, deleters - {-1})
+        knowing = _descendants(graph, mine)
+        for event, id in events:
+            self._took[event] = {graph.find(*taken) for taken in undos[id].ids}
             begin, _ = graph.text_range(event)
-            for stand in stands:
-                places = deleted.get(graph.find(*stand.deleter), [])[stand.nth : stand.nth + stand.length]
-                for i, place in enumerate(places):  # none, where the deleter is older than the weave
-                    self._origin[begin + stand.at + i] = place
+            for stand in undos[id].stands:
+                self.events.add(event)
+                gone = deleted.get(graph.find(*stand.deleter), [])[stand.nth : stand.nth + stand.length]
+                places = range(begin + stand.at, begin + stand.at + len(gone))
+                self._origin.update(zip(places, gone, strict=True))
+                if event in knowing:
+                    self._later.update(places)
         for place in self._origin:
-            for origin in self.origins(place):
+            for origin in self._origins(place):
                 self._others.setdefault(origin, []).append(place)
+        spans = []
+        at = 0
         for event, start, length, killers in rows:
             if event in self.events:
-                self._killers.update(dict.fromkeys(range(start, start + length), killers))
+                self._fate.update(dict.fromkeys(range(start, start + length), (event, killers)))
+            spans.append((-start - length if event < 0 else start, at, length if event < 0 else 0))
+            at += length
+        self._spans = sorted(spans)
 
-    def origins(self, place: _Place) -> list[_Place]:
+    def _origins(self, place: _Place) -> list[_Place]:
         """What the character stands for, and what that stands for, and so on."""
         result = []
         while (origin := self._origin.get(place)) is not None:
@@ -166,17 +231,41 @@ class _Substitutes:
             place = origin
         return result
 
-    def all_deleted_by(self, place: _Place, mine: set[int]) -> bool:
-        """Whether nobody else had a hand in what stands for the character."""
-        return all(
-            self._killers[other] and mine.issuperset(self._killers[other])
-            for other in self._others.get(place, ())
-        )
+    def stands_for_any(self, place: _Place, ranges: list[tuple[int, int]]) -> bool:
+        """Whether what the character stands for lies in one of these ranges of the pool."""
+        return any(lower <= origin < upper for origin in self._origins(place) for lower, upper in ranges)
+
+    def old_place(self, place: _Place, at: int) -> int:
+        """Where in the weave the character stands, or what it stands for if it came back too late to have
+        been seen beside what now comes back."""
+        if place not in self._later:
+            return at
+        while place in self._later:
+            place = self._origin[place]
+        low, at, length = self._spans[bisect_right(self._spans, place, key=lambda span: span[0]) - 1]
+        return at + (length - 1 - (place - low) if length else place - low)
+
+    def nobody_else_deleted(self, place: _Place) -> bool:
+        """Whether what stands for the character is gone by `mine` alone, or because its coming back was
+        taken back."""
+        for other in self._others.get(place, ()):
+            event, killers = self._fate[other]
+            hands = (killer in self._mine or event in self._took.get(killer, ()) for killer in killers)
+            if not killers or not all(hands):
+                return False
+        return True
 
 
-def _deleted_by(
-    rows: list[tuple[int, int, int, tuple[int, ...]]], events: set[int]
-) -> dict[int, list[_Place]]:
+def _descendants(graph: EventGraph, events: set[int]) -> set[int]:
+    """The events and all that know of any of them."""
+    result = set(events)
+    for event in range(min(events) + 1, len(graph)):
+        if not result.isdisjoint(graph.parents_of(event)):
+            result.add(event)
+    return result
+
+
+def _deleted_by(rows: list[_Row], events: set[int]) -> dict[int, list[_Place]]:
     """For each of these events, the characters that it deleted, in the text's order."""
     result: dict[int, list[_Place]] = {event: [] for event in events}
     for event, start, length, killers in rows:

@@ -444,39 +444,71 @@ class Reference:
         runs = groupby(alive, key=lambda item: item.by)
         return [("".join(item.char for item in run), id) for id, run in runs]
 
-    def inverse(self, id: Id, heads: Iterable[Id], stands_for: Mapping[Char, Char] | None = None) -> str:
+    def inverse(
+        self,
+        id: Id,
+        heads: Iterable[Id],
+        stands_for: Mapping[Char, Char] | None = None,
+        took_back: Mapping[Id, Id] | None = None,
+    ) -> str:
         """The version's text once patch `id` in it is taken back.
 
         What it inserted and still stands goes; what it deleted and nobody else deleted comes back
         where it stood. The patch that does this is an ordinary one and inserts new characters;
         `stands_for` says of such ones whose place they took, so that they are taken back, and
-        count as back, as the first ones would.
+        count as back, as the first ones would; `took_back` which patch took back which, so that
+        one that came back and was taken back again counts as never come back.
         """
-        return "".join(char for char, _ in self._taken_back(id, heads, stands_for or {}))
+        return "".join(char for char, _ in self._taken_back(id, heads, stands_for or {}, took_back or {}))
 
     def restored(
-        self, id: Id, heads: Iterable[Id], stands_for: Mapping[Char, Char] | None = None
+        self,
+        id: Id,
+        heads: Iterable[Id],
+        stands_for: Mapping[Char, Char] | None = None,
+        took_back: Mapping[Id, Id] | None = None,
     ) -> list[Char]:
         """The characters that come back in `inverse`, in the text's order: what the first, second, …
         character that the inverse patch inserts stands for."""
-        return [back for _, back in self._taken_back(id, heads, stands_for or {}) if back is not None]
+        found = self._taken_back(id, heads, stands_for or {}, took_back or {})
+        return [back for _, back in found if back is not None]
 
     def _taken_back(
-        self, id: Id, heads: Iterable[Id], stands_for: Mapping[Char, Char]
+        self, id: Id, heads: Iterable[Id], stands_for: Mapping[Char, Char], took_back: Mapping[Id, Id]
     ) -> Iterable[tuple[str, Char | None]]:
         items = self.walked(heads).items
+        place = {(item.by, item.nth): i for i, item in enumerate(items)}
 
-        def stood_for(item: Item) -> list[Char]:
-            chars = [(item.by, item.nth)]
+        def stood_for(char: Char) -> list[Char]:
+            chars = [char]
             while chars[-1] in stands_for:
                 chars.append(stands_for[chars[-1]])
             return chars
 
+        def old_place(char: Char) -> int:
+            # Who came back when `id` was known was never seen beside what `id` deleted; whose place
+            # they took was.
+            while char in stands_for and id in self.graph.history_of([char[0]]):
+                char = stands_for[char]
+            return place[char]
+
+        def nobody_else_deleted(char: Char) -> bool:
+            others = [item for item in items if char in stood_for((item.by, item.nth))]
+            return all(
+                other.deleters and all(by == id or took_back.get(by) == other.by for by in other.deleters)
+                for other in others
+                if (other.by, other.nth) != char
+            )
+
+        stay, back = [], []
         for item in items:
-            if not item.deleters:
-                if all(by != id for by, _ in stood_for(item)):
-                    yield item.char, None
-            elif item.deleters == {id}:
-                name = item.by, item.nth
-                if all(other.deleters == {id} for other in items if name in stood_for(other)):
-                    yield item.char, name
+            char = item.by, item.nth
+            if item.deleters == {id} and nobody_else_deleted(char):
+                back.append((item.char, char))
+            elif not item.deleters and all(by != id for by, _ in stood_for(char)):
+                stay.append((item.char, char))
+        for letter, char in stay:
+            while back and place[back[0][1]] < old_place(char):
+                yield back.pop(0)
+            yield letter, None
+        yield from back

@@ -1,0 +1,444 @@
+"""One document in a store: read it, pack it, sweep it, so that whatever dies in between loses nothing.
+
+The law of this room. Every acknowledged patch is, at every instant, in a row of `patches` or in a pack
+that the manifest lists. Hence the orders kept here: a packer writes rows, reads them back, and only then
+swaps the manifest, and only then deletes what it packed, each row only if it is the one it packed. A reader
+scans `patches` before it reads the manifest, so what leaves the one is found in the other; a listed pack
+that is gone means that the manifest moved on. Only who was told that it lost a swap removes its rows; after
+any doubt they are left to a sweep, which scans first, then raises the counter, and only then removes what it
+scanned and the manifest that it wrote doesn't list: who began to pack before loses its swap.
+
+It has no tasks and no clock: it awaits nothing but the store, so a seed can drive it. `fresh()` draws names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from syncstring.errors import (
+    ConflictingPatch,
+    CorruptStore,
+    DocumentDeleted,
+    MalformedRow,
+    PatchError,
+    StoreUnavailable,
+    SyncstringError,
+    UnknownVersion,
+    UnsupportedVersion,
+)
+from syncstring.history import Base, History
+from syncstring.manifest import (
+    Checkpoint,
+    Manifest,
+    Pack,
+    Section,
+    doc_of_name,
+    hash_of_name,
+    name_row,
+    rows_of_checkpoint,
+    rows_of_pack,
+)
+from syncstring.patch import Id, Patch
+from syncstring.store import Key, Row, Store, key_of, of_document, same
+
+__all__ = [
+    "Archive",
+    "Contents",
+    "Packed",
+    "delete_document",
+    "find_document",
+    "list_documents",
+    "rename_document",
+]
+
+LATEST: Final = 200  # patches that are left out of a pack, unless they are older than
+LATEST_AGE: Final = 60_000_000  # microseconds
+FARTHEST: Final = 5_000  # patches: how far back a critical version may lie
+AT_ONCE: Final = 500  # rows a call
+TRIES: Final = 20
+
+
+async def find_document(store: Store, name: str, fresh: Callable[[], str], create: bool = True) -> str:
+    """The key of the document that a name means; made where there is none yet and `create` says so.
+
+    `UnknownVersion` otherwise. The key is derived from the name, unless a document of an earlier life had it.
+    """
+    at = hash_of_name(name)
+    for _ in range(TRIES):
+        (row,) = await store.get("names", [(at,)])
+        if row is not None:
+            return str(row["doc"])
+        if not create:
+            raise UnknownVersion(f"no document {name!r:.80} in {store.url}; `list` tells what there is")
+        doc = doc_of_name(name)
+        (made,) = await store.insert("documents", [Manifest(doc).to_row()])
+        if made.kind == "conflict" and (made.row is None or not same(made.row, Manifest(doc).to_row())):
+            doc = fresh()
+            await store.insert("documents", [Manifest(doc).to_row()])
+        (named,) = await store.insert("names", [name_row(name, doc)])
+        if named.fine:
+            return doc
+    raise StoreUnavailable(f"the name {name!r:.80} is changed by others all the time; try again")
+
+
+async def list_documents(store: Store) -> list[tuple[str, str]]:
+    """The name and the key of every document, by name. O(documents)."""
+    found = []
+    async for batch in store.scan("names", ("",), ("~",)):
+        found += [(str(row["name"]), str(row["doc"])) for row in batch]
+    return sorted(found)
+
+
+async def rename_document(store: Store, old: str, new: str) -> None:
+    """Call a document otherwise. Its key, its history and who has it open are untouched.
+
+    `UnknownVersion` if there is none of the old name, `PatchError` if there is one of the new name. A crash
+    in the middle leaves both names.
+    """
+    if old == new:
+        return
+    (row,) = await store.get("names", [(hash_of_name(old),)])
+    if row is None:
+        raise UnknownVersion(f"no document {old!r:.80} in {store.url}; `list` shows what there is")
+    doc = str(row["doc"])
+    archive = Archive(store, doc, lambda: "")
+    # The old name's next document must not take this one for its own: see `find_document`.
+    for _ in range(TRIES):
+        before, manifest = await archive._manifest()
+        if manifest.counter or await archive._swap(before, manifest.next()):
+            break
+    (verdict,) = await store.insert("names", [name_row(new, doc)])
+    if not verdict.fine:
+        raise PatchError(f"there is a document {new!r:.80} already; delete or rename that one first")
+    await store.delete("names", [row])
+
+
+async def delete_document(store: Store, name: str) -> None:
+    """Delete a document: sessions that have it open learn of it, and nothing of it is put back.
+
+    Its rows go at the next sweep. `UnknownVersion` if there is none of that name.
+    """
+    (row,) = await store.get("names", [(hash_of_name(name),)])
+    if row is None:
+        raise UnknownVersion(f"no document {name!r:.80} in {store.url}; `list` shows what there is")
+    archive = Archive(store, str(row["doc"]), lambda: "")
+    await archive.delete()
+    await store.delete("names", [row])
+    await archive.sweep()
+
+
+@dataclass
+class Contents:
+    """What a read found."""
+
+    manifest: Manifest
+    base: Base | None
+    """Where the history that was read begins; None: at its beginning."""
+    patches: list[Patch]
+    rows: list[Row]
+    """The rows of `patches`, the unreadable among them included."""
+    problems: list[SyncstringError] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What a call to `pack` did."""
+
+    count: int
+    """Patches that are in packs now and weren't before."""
+    manifest: Manifest
+    problems: tuple[SyncstringError, ...] = ()
+
+
+class _Moved(StoreUnavailable):
+    """A listed row is gone: the manifest moved on, or the store is damaged. Reading it again tells."""
+
+
+class Archive:
+    """One document's rows. `fresh()` gives 40 random hex digits, never the same twice."""
+
+    def __init__(self, store: Store, doc: str, fresh: Callable[[], str]) -> None:
+        self.store = store
+        self.doc = doc
+        self._fresh = fresh
+
+    # --- reading ------------------------------------------------------------
+
+    async def manifest(self) -> Manifest:
+        """What the document consists of now. `CorruptStore` if its row is gone."""
+        return (await self._manifest())[1]
+
+    async def _manifest(self) -> tuple[Row, Manifest]:
+        (row,) = await self.store.get("documents", [(self.doc,)])
+        if row is None:
+            raise CorruptStore(f"document {self.doc}: its row is gone; fsck says what can still be read")
+        return row, Manifest.from_row(row)
+
+    async def rows(self) -> list[Row]:
+        """Its rows in `patches`."""
+        return await self._scan("patches")
+
+    async def _scan(self, table: str) -> list[Row]:
+        found: list[Row] = []
+        async for batch in self.store.scan(table, *of_document(self.doc)):
+            found += batch
+        return found
+
+    async def read(self, whole: bool = False) -> Contents:
+        """All that is needed to go on editing: one checkpoint and the newest patches, or, where those don't
+        suffice or `whole` says so, every patch. Costs what is read.
+        """
+        rows = await self.rows()
+        patches, problems = _parsed(rows)
+        for _ in range(TRIES):
+            manifest = await self.manifest()
+            if manifest.deleted:
+                raise DocumentDeleted(f"document {self.doc} was deleted")
+            try:
+                if not whole and suffices(manifest.checkpoint, patches):
+                    base = await self._base(manifest.checkpoint)
+                    return Contents(manifest, base, patches, rows, problems)
+                known = [patch for pack in manifest.packs for patch in await self.patches(pack)]
+                return Contents(manifest, None, *_united(known, patches, rows, problems))
+            except _Moved as gone:
+                if (await self.manifest()).counter == manifest.counter:
+                    raise CorruptStore(f"document {self.doc}: {gone}; fsck tells what is left") from None
+        raise StoreUnavailable(f"document {self.doc} is packed by others all the time; try again")
+
+    async def _base(self, checkpoint: Checkpoint | None) -> Base | None:
+        if checkpoint is None:
+            return None
+        text = checkpoint.read(await self.section(checkpoint.text))
+        return Base(checkpoint.heads, checkpoint.count, text)
+
+    async def patches(self, pack: Pack) -> list[Patch]:
+        """What a pack holds."""
+        return pack.patches(await self.section(pack.graph), await self.section(pack.body))
+
+    async def ids(self, pack: Pack) -> list[tuple[Id, tuple[Id, ...]]]:
+        """The ids and parents of what a pack holds."""
+        return pack.ids(await self.section(pack.graph))
+
+    async def section(self, section: Section) -> bytes:
+        """The bytes of a section."""
+        keys = section.keys(self.doc)
+        rows = await self.store.get("packs", keys)
+        found = [row for row in rows if row is not None]
+        if len(found) != len(keys):
+            raise _Moved(f"{len(keys) - len(found)} of {len(keys)} rows of section {section.name} are gone")
+        return section.joined(found)
+
+    # --- packing ------------------------------------------------------------
+
+    async def pack(self, everything: bool = False) -> Packed | None:
+        """Move the older patches into a pack, with a new checkpoint; None if there was nothing to do, or
+        somebody else was faster.
+
+        What is packed is a critical version that leaves out the newest patches; with `everything`, all.
+        `StoreUnavailable` in any doubt: nothing is lost then, and a sweep removes what is left over.
+        """
+        before, manifest = await self._manifest()
+        if manifest.deleted:
+            raise DocumentDeleted(f"document {self.doc} was deleted")
+        try:
+            history, packed, contents = await self._known(manifest)
+        except _Moved:
+            return None  # somebody else packs at this moment
+        chosen = _choose(history, packed, everything)
+        if not chosen:
+            await self._clear(contents, packed)
+            return None
+        new = [history.patch_of(event) for event in _prefix(history, chosen)]
+        new = [patch for patch in new if patch.id not in packed]
+        heads = history.ids(history.graph.heads_at(chosen))
+        keep, merged = await self._merged(manifest, len(new))
+        pack, rows = rows_of_pack(
+            self.doc, self._fresh()[:20], [*merged, *new], keep[-1] if keep else None, heads
+        )
+        checkpoint, text = rows_of_checkpoint(
+            self.doc, self._fresh()[:20], heads, pack.total, history.merge.text(chosen)
+        )
+        after = manifest.next(packs=(*keep, pack), checkpoint=checkpoint)
+        written = [*rows, *text]
+        await self._write(written)
+        await self._compare(pack, [*merged, *new], checkpoint)
+        if not await self._swap(before, after, written):
+            return None
+        gone = packed | {patch.id for patch in new}
+        await self._delete("patches", [row for row in contents.rows if _id_in(row, gone)])
+        await self._remove(manifest.keys() - after.keys())
+        return Packed(len(new), after, tuple(contents.problems))
+
+    async def _known(self, manifest: Manifest) -> tuple[History, set[Id], Contents]:
+        """The history from the checkpoint on, or the whole; which of its patches are in packs; and the rows.
+
+        The manifest was read before the rows: who packs in between makes our swap lose."""
+        rows = await self.rows()
+        patches, problems = _parsed(rows)
+        if suffices(manifest.checkpoint, patches):
+            base = await self._base(manifest.checkpoint)
+            return History(patches, base), set(), Contents(manifest, base, patches, rows, problems)
+        known = [patch for pack in manifest.packs for patch in await self.patches(pack)]
+        contents = Contents(manifest, None, *_united(known, patches, rows, problems))
+        return History(contents.patches), {patch.id for patch in known}, contents
+
+    async def _merged(self, manifest: Manifest, count: int) -> tuple[list[Pack], list[Patch]]:
+        """The packs that stay, and the patches of the small ones at the end that become part of the new
+        one: each pack is at least twice as large as the next, so a patch is written anew log n times."""
+        keep = list(manifest.packs)
+        merged: list[Patch] = []
+        while keep and keep[-1].count < 2 * (count + len(merged)):
+            try:
+                merged = [*await self.patches(keep[-1]), *merged]
+            except _Moved:
+                raise StoreUnavailable(f"document {self.doc} is packed by others; try again") from None
+            keep.pop()
+        return keep, merged
+
+    async def _write(self, rows: Sequence[Row]) -> None:
+        for row in rows:
+            (verdict,) = await self.store.insert("packs", [row])
+            if not verdict.fine:
+                raise StoreUnavailable(f"pack row {row['id']} was not taken: {verdict.kind} {verdict.reason}")
+
+    async def _compare(self, pack: Pack, patches: list[Patch], checkpoint: Checkpoint) -> None:
+        """Read back what was written: a pack is trusted with the only copy."""
+        try:
+            if await self.patches(pack) != patches:
+                raise CorruptStore(f"pack {pack.name} doesn't read as it was written; nothing was changed")
+            checkpoint.read(await self.section(checkpoint.text))
+        except _Moved:
+            raise StoreUnavailable(f"pack {pack.name} is gone before it was listed; try again") from None
+
+    async def _swap(self, before: Row, after: Manifest, written: Sequence[Row] = ()) -> bool:
+        """Put the manifest in its place. False: certainly not, and what was written for it is removed."""
+        verdict = await self.store.swap("documents", (self.doc,), before, after.to_row())
+        if verdict.fine:
+            return True
+        if verdict.row is not None and same(verdict.row, after.to_row()):
+            return True  # an answer was lost, and this is it
+        await self._delete("packs", written)
+        return False
+
+    async def _clear(self, contents: Contents, packed: set[Id]) -> None:
+        """Delete rows that a packer packed and couldn't delete any more."""
+        if packed:
+            await self._delete("patches", [row for row in contents.rows if _id_in(row, packed)])
+
+    async def _delete(self, table: str, rows: Sequence[Row]) -> None:
+        for start in range(0, len(rows), AT_ONCE):
+            await self.store.delete(table, rows[start : start + AT_ONCE])
+
+    async def _remove(self, keys: Iterable[Key]) -> None:
+        """Delete pack rows that the manifest lists no more."""
+        for key in sorted(keys):
+            (row,) = await self.store.get("packs", [key])
+            if row is not None:
+                await self.store.delete("packs", [row])
+
+    # --- upkeep ------------------------------------------------------------
+
+    async def sweep(self) -> int:
+        """Remove rows that no manifest lists; how many is returned. Whoever packs meanwhile starts again."""
+        found = await self._scan("packs")
+        before, manifest = await self._manifest()
+        listed = manifest.keys()
+        if not manifest.deleted and all(key_of(row) in listed for row in found):
+            return 0
+        after = manifest.next(packs=() if manifest.deleted else manifest.packs)
+        if manifest.deleted:
+            after = manifest.next(packs=(), checkpoint=None)
+        if not await self._swap(before, after):
+            return 0
+        listed = after.keys()
+        unlisted = [row for row in found if key_of(row) not in listed]
+        await self._delete("packs", unlisted)
+        if after.deleted:
+            rows = await self.rows()
+            await self._delete("patches", rows)
+            return len(unlisted) + len(rows)
+        return len(unlisted)
+
+    async def delete(self) -> None:
+        """Mark the document deleted. Its rows are never put back after that, and may be swept."""
+        for _ in range(TRIES):
+            before, manifest = await self._manifest()
+            if manifest.deleted or await self._swap(before, manifest.next(deleted=True)):
+                return
+        raise StoreUnavailable(f"document {self.doc} is packed by others all the time; try again")
+
+
+def suffices(checkpoint: Checkpoint | None, patches: Sequence[Patch]) -> bool:
+    """Whether a checkpoint and these patches, all that there are beside packs, are enough to go on.
+
+    They are if there is no checkpoint, or each has parents, which are all among them or are exactly the
+    checkpoint's heads: then nothing of what is missing can stand beside anything that is typed.
+    """
+    if checkpoint is None:
+        return True
+    ids = {patch.id for patch in patches}
+    return all(
+        patch.parents
+        and (patch.parents == checkpoint.heads or all(parent in ids for parent in patch.parents))
+        for patch in patches
+    )
+
+
+def _parsed(rows: Iterable[Row]) -> tuple[list[Patch], list[SyncstringError]]:
+    patches: list[Patch] = []
+    problems: list[SyncstringError] = []
+    for row in rows:
+        try:
+            patches.append(Patch.from_row(row))
+        except (MalformedRow, UnsupportedVersion) as error:
+            problems.append(error)
+    return patches, problems
+
+
+def _united(
+    packed: Sequence[Patch], patches: Sequence[Patch], rows: list[Row], problems: list[SyncstringError]
+) -> tuple[list[Patch], list[Row], list[SyncstringError]]:
+    """Packed patches and rows together. Of two contents under one id the packed one counts."""
+    known = {patch.id: patch for patch in packed}
+    for patch in patches:
+        if patch.id not in known:
+            known[patch.id] = patch
+        elif known[patch.id] != patch:
+            problems = [
+                *problems,
+                ConflictingPatch(f"patch {tuple(patch.id)}: the row differs from the pack's, which counts"),
+            ]
+    return list(known.values()), rows, problems
+
+
+def _choose(history: History, packed: set[Id], everything: bool) -> int:
+    """How many events of the graph to have in packs and checkpoint; 0: leave it."""
+    graph = history.graph
+    count = len(graph)
+    start = 1 if history.base else 0
+    inside = max((graph.place_of(history.event(id)) + 1 for id in packed), default=start)
+    if count <= start:
+        return 0
+    if everything:
+        chosen = count
+    else:
+        aged = graph.count_until(max(0, graph.greatest_time() - LATEST_AGE))
+        chosen = max(graph.critical_floor(max(0, count - LATEST)), graph.critical_floor(aged))
+        if chosen <= inside and count - inside > FARTHEST:
+            chosen = count - LATEST  # closed, if not critical
+    return chosen if chosen >= inside and chosen > start + len(packed) else 0
+
+
+def _prefix(history: History, count: int) -> list[int]:
+    """The first events in time order, without the base."""
+    return [event for event in history.graph.order_until(count) if not (history.base and event == 0)]
+
+
+def _id_in(row: Mapping[str, Any], ids: set[Id]) -> bool:
+    """Whether a readable row is of one of these patches."""
+    try:
+        return Id(*row["id"][1:]) in ids and bool(Patch.from_row(row))
+    except SyncstringError:
+        return False

@@ -1,0 +1,462 @@
+"""One SQLite file as a place for rows: found, made, checked, opened, read and written.
+
+The law of this room. A file that isn't ours, or that a later format made, is left as it is. What is read is
+what was written under that very key (a checksum in each row says so); what isn't comes as an unreadable row,
+and takes no other along. What SQLite says becomes one of our errors, with the path in it. A file that was
+moved or deleted under us is noticed before anything in it is acknowledged.
+
+It knows neither threads nor feeds: every function here blocks. Source: sqlite.org/wal.html, /rescode.html.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, NamedTuple, TypeAlias
+from urllib.parse import quote
+from zlib import crc32
+
+from syncstring.errors import CorruptStore, PatchError, StoreError, StoreUnavailable, UnsupportedVersion
+from syncstring.store import TABLES, Image, Key, Row, restored
+
+__all__ = [
+    "Connect",
+    "Noted",
+    "SqliteFile",
+    "Stored",
+    "data_version",
+    "delete",
+    "dial",
+    "find",
+    "forget",
+    "newest",
+    "note",
+    "noted",
+    "put",
+    "put_if_absent",
+    "scan",
+    "stored",
+    "told",
+    "transaction_of",
+]
+
+APPLICATION: Final = 0x53594E43  # "SYNC"
+FORMAT: Final = 1
+BATCH: Final = 1_000  # rows of a scan, or
+BATCH_BYTES: Final = 8 << 20
+
+Connect: TypeAlias = Callable[[str, float], sqlite3.Connection]
+"""From an `file:` URI and the seconds that a lock is waited for to a connection."""
+
+
+def dial(uri: str, patience: float) -> sqlite3.Connection:
+    """A connection as the store needs it: no transactions but its own, used by one thread after another."""
+    return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=patience, check_same_thread=False)
+
+
+# --- the schema ------------------------------------------------------------
+
+
+def _columns(table: str) -> list[str]:
+    return [f"k{i}" for i in range(len(TABLES[table]))]
+
+
+def _schema() -> dict[str, str]:
+    """The statement that makes each table, as SQLite remembers it."""
+    statements = {}
+    for table, kinds in TABLES.items():
+        keys = "".join(
+            f"{column} {'TEXT' if kind is str else 'INTEGER'} NOT NULL, "
+            for column, kind in zip(_columns(table), kinds, strict=True)
+        )
+        # Rows stand in the order of their keys: half the writing, and a document is read in one sweep.
+        statements[table] = (
+            f"CREATE TABLE {table} ({keys}row TEXT NOT NULL, data BLOB, sum INTEGER NOT NULL, "
+            f"PRIMARY KEY ({', '.join(_columns(table))})) WITHOUT ROWID"
+        )
+    # AUTOINCREMENT: a number is never used twice, and under the one write lock none is left out.
+    statements["changes"] = (
+        "CREATE TABLE changes (seq INTEGER PRIMARY KEY AUTOINCREMENT, who INTEGER NOT NULL, "
+        "tbl TEXT NOT NULL, key TEXT NOT NULL)"
+    )
+    return statements
+
+
+SCHEMA: Final = _schema()
+
+_Marks: TypeAlias = list[tuple[int, ...] | None]
+
+
+# --- the file ------------------------------------------------------------
+
+
+class SqliteFile:
+    """A path, and what is found there."""
+
+    def __init__(self, path: str, patience: float, connect: Connect = dial) -> None:
+        if not path or "\0" in path:
+            raise PatchError(f"{path!r:.80} is no path; a store is named by one: sqlite:team.db")
+        self.path = path
+        # Now, and with links followed: the process may change its folder, and the log stands beside the file.
+        self._real = os.path.realpath(path)
+        self._patience = patience
+        self._connect = connect
+        self.writer: sqlite3.Connection | None = None
+        self.reader: sqlite3.Connection | None = None
+        self.read_only = False
+        self._fixed = False  # nobody can tell us of changes: there mustn't be any
+        self._marks: _Marks = []
+
+    def open(self, create: bool, read_only: bool) -> None:
+        """Open the file, or make it, and see that it's ours."""
+        if os.path.isdir(self._real):
+            raise StoreError(f"{self.path} is a folder; a store is a file")
+        if not os.path.exists(self._real):
+            if not create or read_only:
+                raise StoreError(f"{self.path}: there is no such file")
+            if not os.path.isdir(os.path.dirname(self._real)):
+                raise StoreError(f"{self.path}: there is no folder to make it in")
+        elif not os.path.isfile(self._real):
+            raise StoreError(f"{self.path} is no file; a store is one")
+        elif not os.access(self._real, os.R_OK):
+            raise StoreError(f"{self.path} can't be read; ask whoever owns it")
+        try:
+            with told(self.path):
+                self._open(read_only)
+        except BaseException:
+            self.close()
+            raise
+        self._marks = self._now()
+
+    def _open(self, read_only: bool) -> None:
+        try:
+            if not read_only:
+                self.writer = self._dial("rwc")
+                self._prepare(self.writer)
+                self.reader = self._dial("rw")
+                return
+        except sqlite3.OperationalError as error:
+            if _code(error) not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
+                raise
+            if not os.path.exists(self._real):
+                raise
+        self.read_only = True
+        self.close()
+        try:
+            self.reader = self._dial("ro")
+            self._verify(self.reader)
+        except sqlite3.OperationalError as error:
+            # A log can't be read without an index beside it, which can't be made in a folder that can't be
+            # written. Without a log, the file alone is the whole, for as long as it stays as it is.
+            if _code(error) != sqlite3.SQLITE_CANTOPEN or os.path.exists(self._real + "-wal"):
+                raise
+            self.close()
+            self._fixed = True
+            self.reader = self._dial("ro&immutable=1")
+            self._verify(self.reader)
+
+    def close(self) -> None:
+        """Close what is open. The last one to close a file folds the log into it."""
+        for db in (self.reader, self.writer):
+            if db is not None:
+                db.close()
+        self.reader = self.writer = None
+        self._marks = []
+
+    def _dial(self, mode: str) -> sqlite3.Connection:
+        db = self._connect(f"file:{quote(os.fsencode(self._real))}?mode={mode}", self._patience)
+        try:
+            db.execute("PRAGMA trusted_schema=OFF")
+            if not mode.startswith("ro"):
+                db.execute("PRAGMA synchronous=FULL")
+                db.execute("PRAGMA fullfsync=1")  # where fsync doesn't reach the disk (macOS)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        """Make it a store, if it is empty; whoever opens at the same time may do so too."""
+        deadline = time.monotonic() + self._patience
+        while True:
+            try:
+                if not _is_empty(db):
+                    self._verify(db)
+                if db.execute("PRAGMA journal_mode=WAL").fetchone()[0] != "wal":
+                    raise StoreError(f"{self.path}: no write-ahead log can be kept there; use a local disk")
+                # Every opener takes the lock once, so that a file that can't be written is found out now.
+                db.execute("BEGIN IMMEDIATE")
+                break
+            except sqlite3.OperationalError as error:
+                # SQLite doesn't wait by itself while somebody else turns the log on.
+                if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+        with transaction_of(db):
+            if _is_empty(db):
+                db.execute(f"PRAGMA application_id={APPLICATION}")
+                db.execute(f"PRAGMA user_version={FORMAT}")
+                for statement in SCHEMA.values():
+                    db.execute(statement)
+        self._verify(db)
+
+    def _verify(self, db: sqlite3.Connection) -> None:
+        application, version = _pragma(db, "application_id"), _pragma(db, "user_version")
+        if application != APPLICATION:
+            raise CorruptStore(f"{self.path} is an SQLite file of another program; name another file")
+        if version > FORMAT:
+            raise UnsupportedVersion(
+                f"{self.path} was made by a later syncstring (format {version}; this is {FORMAT}): upgrade"
+            )
+        found = {
+            name: (kind, sql) for kind, name, sql in db.execute("SELECT type, name, sql FROM sqlite_master")
+        }
+        for table, sql in SCHEMA.items():
+            if found.get(table) != ("table", sql):
+                raise CorruptStore(f"{self.path}: table {table} isn't as it was made; restore a backup")
+        for name, (kind, _) in found.items():
+            if kind == "trigger":  # it would run with every row we write
+                raise CorruptStore(f"{self.path} has a trigger {name!r:.40}, which isn't ours; drop it")
+
+    def _now(self) -> _Marks:
+        """What the file is, as far as it mustn't change under us."""
+        found = [_stat(self._real), None if self.read_only else _stat(f"{self._real}-wal")]
+        if self._fixed:
+            return [found[0], _stat(f"{self._real}-wal")]
+        return [stat and stat[:2] for stat in found]
+
+    def check(self) -> None:
+        """See that what we have open is still what the path names: what goes elsewhere is lost."""
+        if self._marks and self._now() != self._marks:
+            if self._fixed:
+                raise StoreUnavailable(
+                    f"{self.path} was written by somebody; it can't be followed from a folder that can't be "
+                    "written: open it again"
+                )
+            raise StoreError(f"{self.path} was moved, deleted or replaced while it was open; open it again")
+
+
+def _stat(path: str) -> tuple[int, ...] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _pragma(db: sqlite3.Connection, name: str) -> int:
+    return int(db.execute(f"PRAGMA {name}").fetchone()[0])
+
+
+def _is_empty(db: sqlite3.Connection) -> bool:
+    tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    return not (tables or _pragma(db, "application_id") or _pragma(db, "user_version"))
+
+
+@contextmanager
+def transaction_of(db: sqlite3.Connection) -> Iterator[None]:
+    """Ends what `BEGIN` began: committed, or rolled back if anything was raised."""
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+# --- errors ------------------------------------------------------------
+
+
+def _code(error: sqlite3.Error) -> int:
+    return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF  # none: Python can't make sense of a value
+
+
+@contextmanager
+def told(path: str) -> Iterator[None]:
+    """What SQLite raises becomes an error of ours."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _ours(path, error) from error
+
+
+def _ours(path: str, error: sqlite3.Error) -> StoreError:
+    code = _code(error)
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return StoreUnavailable(f"{path} is locked by another program; try again")
+    if code == sqlite3.SQLITE_NOTADB:
+        return CorruptStore(f"{path} is not a database, or is damaged; name another file or restore a backup")
+    if code in (
+        0,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_ERROR,
+        sqlite3.SQLITE_SCHEMA,
+        sqlite3.SQLITE_FORMAT,
+    ):
+        return CorruptStore(f"{path} is damaged ({error}); restore a backup, or try sqlite3's .recover")
+    if code == sqlite3.SQLITE_FULL:
+        return StoreUnavailable(f"{path}: the disk is full, nothing was changed; make room and try again")
+    if code == sqlite3.SQLITE_READONLY:
+        return StoreError(f"{path} can't be written ({error})")
+    if code == sqlite3.SQLITE_CANTOPEN:
+        return StoreError(f"{path} can't be opened, or the log beside it can't; may you write that folder?")
+    return StoreUnavailable(f"{path}: {error}; what was being written may or may not be there, try again")
+
+
+# --- rows ------------------------------------------------------------
+
+
+class Stored(NamedTuple):
+    """A row as it is kept: its key, the key as one text, its image, and a checksum over all of it."""
+
+    key: Key
+    name: str
+    image: Image
+    sum: int
+
+
+def _name(key: Sequence[str | int]) -> str:
+    return "\t".join(map(str, key))  # no part of a key has a tab
+
+
+def _sum(name: str, text: bytes, data: bytes | None) -> int:
+    return crc32(data or b"", crc32(text, crc32(name.encode())))
+
+
+def stored(key: Key, image: Image) -> Stored:
+    """A row as it is kept."""
+    name = _name(key)
+    return Stored(key, name, image, _sum(name, image.text.encode(), image.data))
+
+
+def _row(key: list[Any], text: Any, data: Any, total: Any) -> Row:
+    """What a row holds; if it isn't what was written, what is wrong with it."""
+    try:
+        if _sum(_name(key), text, data) != total:
+            raise ValueError("its checksum differs")
+        return restored(key, (text.decode(), data))
+    except (TypeError, ValueError) as error:
+        if any(type(part) is bytes for part in key):  # columns have their types, but for that
+            raise CorruptStore(f"a key is {key!r:.80}; restore a backup") from None
+        return {"id": key, "unreadable": f"{error}"}
+
+
+_FIND: Final = {table: " AND ".join(f"{column} = ?" for column in _columns(table)) for table in TABLES}
+_VALUES: Final = {
+    table: f"({', '.join(_columns(table))}, row, data, sum) VALUES ({'?, ' * len(kinds)}?, ?, ?)"
+    for table, kinds in TABLES.items()
+}
+# As bytes: a text that isn't UTF-8 any more is to fail alone.
+_CONTENT: Final = "CAST(row AS BLOB), CAST(data AS BLOB), sum"
+
+
+def find(db: sqlite3.Connection, table: str, key: Key) -> tuple[Row | None, int]:
+    """The row under a key, and its bytes."""
+    found = db.execute(f"SELECT {_CONTENT} FROM {table} WHERE {_FIND[table]}", key).fetchone()
+    if found is None:
+        return None, 0
+    return _row(list(key), *found), len(found[0] or b"") + len(found[1] or b"")
+
+
+def put_if_absent(db: sqlite3.Connection, table: str, row: Stored) -> bool:
+    """Add a row; False if there is one under its key."""
+    values = (*row.key, *row.image, row.sum)
+    return bool(db.execute(f"INSERT INTO {table} {_VALUES[table]} ON CONFLICT DO NOTHING", values).rowcount)
+
+
+def put(db: sqlite3.Connection, table: str, row: Stored) -> None:
+    """Put a row in its place, whatever is there."""
+    db.execute(f"INSERT OR REPLACE INTO {table} {_VALUES[table]}", (*row.key, *row.image, row.sum))
+
+
+def delete(db: sqlite3.Connection, table: str, key: Key) -> None:
+    """Remove the row under a key."""
+    db.execute(f"DELETE FROM {table} WHERE {_FIND[table]}", key)
+
+
+def scan(
+    db: sqlite3.Connection, table: str, after: Key | None, lower: Key, upper: Key
+) -> tuple[list[Row], Key | None]:
+    """Some rows of a range, in the order of their keys, from the first `after` that key on; and the key to
+    go on after, None at the end."""
+    columns = _columns(table)
+    start, sign = (lower, ">=") if after is None else (after, ">")
+    bounds = [(start, sign), (upper, "<")]
+    where = [  # a row value compares as keys do
+        f"({', '.join(columns[: len(bound)])}) {sign} ({', '.join('?' * len(bound))})"
+        for bound, sign in bounds
+        if bound
+    ]
+    if not upper:
+        return [], None
+    order = ", ".join(columns)
+    query = (
+        f"SELECT {order}, {_CONTENT} FROM {table} WHERE {' AND '.join(where)} ORDER BY {order} LIMIT {BATCH}"
+    )
+    rows: list[Row] = []
+    size = 0
+    cursor = db.execute(query, (*start, *upper))
+    for *key, text, data, total in cursor:
+        rows.append(_row(key, text, data, total))
+        size += len(text or b"") + len(data or b"")
+        if size > BATCH_BYTES:
+            cursor.close()
+            break
+    going_on = len(rows) == BATCH or size > BATCH_BYTES
+    return rows, tuple(rows[-1]["id"]) if going_on else None
+
+
+# --- changes ------------------------------------------------------------
+
+
+class Noted(NamedTuple):
+    """A change: its number, the process that made it, and the row's place."""
+
+    seq: int
+    who: int
+    table: str
+    key: Key
+
+
+def note(db: sqlite3.Connection, who: int, table: str, names: Sequence[str]) -> None:
+    """Remember that rows changed, in this same transaction."""
+    db.executemany(
+        "INSERT INTO changes (who, tbl, key) VALUES (?, ?, ?)", [(who, table, name) for name in names]
+    )
+
+
+def noted(db: sqlite3.Connection, seen: int, limit: int) -> list[Noted]:
+    """The changes after the number `seen`, in the order of commits."""
+    query = "SELECT seq, who, tbl, key FROM changes WHERE seq > ? ORDER BY seq LIMIT ?"
+    return [
+        Noted(seq, who, table, _key(table, name))
+        for seq, who, table, name in db.execute(query, (seen, limit))
+    ]
+
+
+def _key(table: str, name: str) -> Key:
+    kinds = TABLES.get(table)
+    parts = name.split("\t")
+    if kinds is None or len(parts) != len(kinds):
+        raise CorruptStore(f"the list of changes has {table!r:.40} {name!r:.80}; restore a backup")
+    return tuple(kind(part) for kind, part in zip(kinds, parts, strict=True))
+
+
+def newest(db: sqlite3.Connection) -> tuple[int, int]:
+    """The number of the last change, and the process that made it."""
+    found = db.execute("SELECT seq, who FROM changes ORDER BY seq DESC LIMIT 1").fetchone()
+    return (0, 0) if found is None else (found[0], found[1])
+
+
+def forget(db: sqlite3.Connection, seq: int) -> None:
+    """Drop the changes up to that number."""
+    db.execute("DELETE FROM changes WHERE seq <= ?", (seq,))
+
+
+def data_version(db: sqlite3.Connection) -> int:
+    """A number that changes when another connection committed. Costs some microseconds."""
+    return _pragma(db, "data_version")

@@ -1,0 +1,257 @@
+"""One document's traffic with its store: what arrives, what is sent, what is known to be safe.
+
+The law of this room. A patch made here is *local* until it was sent, *sent* until the store acknowledged
+it; it stays in the outbox until then, and after any doubt the same bytes are sent again. Acknowledged
+covers ancestors: before a patch is sent, what it stands on and was only seen on a feed is looked for by a
+sure read, and put back where it isn't. After every `Ready` the rows are read again and merged by id; there
+is no cursor. What this session holds and neither `patches` nor the packs have is put back, unless the
+document was deleted.
+
+It doesn't hold the document: what came in waits in `arrivals`, what goes out is handed to `post`. It has no
+tasks and awaits nothing but the store, so a seed can drive it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from syncstring.archive import AT_ONCE, Archive, Contents
+from syncstring.errors import ConflictingPatch, DocumentDeleted, StoreError, SyncstringError
+from syncstring.manifest import Manifest
+from syncstring.patch import Id, Patch
+from syncstring.store import Changed, Feed, Gap, Ready, Row, of_document
+
+__all__ = ["Link"]
+
+ARRIVALS = 10_000
+"""Patches that may wait to be read; beyond it they are dropped and read again."""
+
+
+class Link:
+    """A document in a store, as one session sees it."""
+
+    def __init__(self, archive: Archive) -> None:
+        self.archive = archive
+        self.store = archive.store
+        self.doc = archive.doc
+        self.arrivals: deque[tuple[Row, bool]] = deque()
+        """Rows that came in and that nobody read yet; and whether it is sure that the store has them."""
+        self.outbox: dict[Id, Patch] = {}
+        """Patches made here that the store didn't acknowledge yet, parents first."""
+        self.sent: set[Id] = set()
+        """Those of the outbox that were sent at least once."""
+        self.deleted = False
+        self.stale = True
+        """Whether something may have been missed, so that `refresh` is due."""
+        self.problems: list[SyncstringError] = []
+        self.rows = 0
+        """How many rows `patches` had when they were read last."""
+        self.packed = 0
+        """How many patches the packs have, as far as this session has looked."""
+        self._sure: set[Id] = set()  # seen by a sure read, acknowledged, or in a pack
+        self._held: dict[Id, Patch] = {}  # what is not known to be in a pack
+        self._feeds: list[Feed] = []
+
+    # --- opening ------------------------------------------------------------
+
+    async def open(self, whole: bool = False) -> Contents:
+        """Open the feeds, then read: in this order nothing falls in between."""
+        self._feeds = [
+            self.store.feed("patches", *of_document(self.doc)),
+            self.store.feed("documents", *of_document(self.doc)),
+        ]
+        for feed in self._feeds:
+            while not isinstance(await anext(feed), Ready):
+                pass
+        contents = await self.archive.read(whole)
+        self.packed = contents.manifest.total
+        self.rows = len(contents.rows)
+        for row in contents.rows:
+            self._note(row)
+        self.stale = False
+        self.problems += contents.problems
+        return contents
+
+    @property
+    def feeds(self) -> list[Feed]:
+        """What whoever drives this reads, and hands to `take`: of rows, and of the manifest."""
+        return self._feeds
+
+    def _note(self, row: Row) -> Patch | None:
+        """Remember a row that a sure read gave."""
+        try:
+            patch = Patch.from_row(row)
+        except SyncstringError:
+            return None
+        self._sure.add(patch.id)
+        self._held[patch.id] = patch
+        return patch
+
+    # --- receiving ------------------------------------------------------------
+
+    def take(self, change: Ready | Changed | Gap) -> None:
+        """Take note of what a feed says. After it, look at `stale`."""
+        if isinstance(change, Changed):
+            if len(change.key) == 1:
+                self.stale = True  # a new manifest
+            elif change.new is not None:
+                self._arrive(change.new)
+            # A row that went is packed now, or the document is deleted: its manifest will say.
+        else:
+            self.stale = True
+
+    def _arrive(self, row: Row) -> None:
+        if len(self.arrivals) >= ARRIVALS:
+            self.arrivals.clear()
+            self.stale = True
+            self._forget_unsure()
+            return
+        try:
+            patch = Patch.from_row(row)
+        except SyncstringError:
+            self.arrivals.append((row, False))  # the document says what is wrong with it
+            return
+        if patch.id not in self._held:
+            self._held[patch.id] = patch
+            self.arrivals.append((row, False))
+
+    def _forget_unsure(self) -> None:
+        """What was dropped is to arrive again."""
+        self._held = {id: patch for id, patch in self._held.items() if id in self.outbox}
+
+    async def refresh(self) -> None:
+        """Read everything that may have been missed; put back what is held here and nowhere else.
+
+        `stale` says whether it is due. Raises what the store raises; then it is due still.
+        """
+        self.stale = True
+        rows = await self.archive.rows()
+        manifest = await self.archive.manifest()
+        if manifest.deleted:
+            self.deleted = True
+            self.stale = False
+            return
+        self.rows = len(rows)
+        safe: set[Id] = set()
+        known = dict(self._held)
+        for row in rows:
+            patch = self._note(row)
+            # Another content than the one that a feed showed: this one stayed.
+            if patch is None or known.get(patch.id) != patch:
+                self.arrivals.append((row, True))
+            if patch is not None:
+                safe.add(patch.id)
+        await self._follow(manifest, safe)
+        lost = [patch for id, patch in self._held.items() if id not in safe and id not in self.outbox]
+        self._sure.difference_update(patch.id for patch in lost)
+        await self._put_back(sorted(lost, key=lambda patch: patch.id))
+        self.stale = False
+
+    async def _follow(self, manifest: Manifest, safe: set[Id]) -> None:
+        """Take in what packs have got that this session may not know, and drop what they keep from now on."""
+        for pack in manifest.packs:
+            known = max(0, self.packed - (pack.total - pack.count))
+            if known >= pack.count and not any(pack.first <= id.time <= pack.last for id in self._held):
+                continue
+            ids = [id for id, _ in await self.archive.ids(pack)]
+            if any(id not in self._held for id in ids[known:]):  # packed before it was seen here
+                for patch in (await self.archive.patches(pack))[known:]:
+                    if patch.id not in self._held:
+                        self.arrivals.append((patch.to_row(self.doc), True))
+            safe.update(ids)
+            for id in ids:
+                if id in self._held:
+                    self.outbox.pop(id, None)
+                    self.sent.discard(id)
+                    del self._held[id]
+                    self._sure.discard(id)
+        self.packed = max(self.packed, manifest.total)
+
+    # --- sending ------------------------------------------------------------
+
+    def post(self, patches: Iterable[Patch]) -> None:
+        """Put patches made here into the outbox, parents first."""
+        for patch in patches:
+            self.outbox[patch.id] = patch
+            self._held[patch.id] = patch
+
+    async def send(self) -> list[Id]:
+        """Send some of the outbox; the ids that were acknowledged are returned, so none means it is empty.
+
+        `ConflictingPatch` when the store has another content under one of our ids: this session's name was
+        used before, and it needs a new one. `DocumentDeleted` when that is so. Else what the store raises.
+        """
+        if not self.outbox:
+            return []
+        if self.deleted or (await self.archive.manifest()).deleted:
+            self.deleted = True
+            raise DocumentDeleted(f"document {self.doc} was deleted; what is unsent is still in the outbox")
+        batch = list(self.outbox.values())[:AT_ONCE]
+        await self._secure(batch)
+        self.sent.update(patch.id for patch in batch)
+        verdicts = await self.store.insert("patches", [patch.to_row(self.doc) for patch in batch])
+        done = []
+        refused = None
+        for patch, verdict in zip(batch, verdicts, strict=True):
+            if verdict.fine:
+                self._sure.add(patch.id)
+                self.outbox.pop(patch.id, None)
+                self.sent.discard(patch.id)
+                done.append(patch.id)
+            elif refused is None and patch.id in self.outbox:  # else it was withdrawn meanwhile
+                refused = (patch, verdict)
+        if refused is not None and not done:
+            patch, verdict = refused
+            if verdict.kind == "conflict":
+                raise ConflictingPatch(
+                    f"the store has another patch {tuple(patch.id)}: session ids must be fresh"
+                )
+            raise StoreError(f"the store refuses patch {tuple(patch.id)}: {verdict.reason}")
+        return done
+
+    async def _secure(self, batch: Iterable[Patch]) -> None:
+        """See to it that everything these patches stand on is as durable as they are going to be."""
+        sending = {patch.id for patch in batch}
+        todo = [parent for patch in batch for parent in patch.parents]
+        doubtful: dict[Id, Patch] = {}
+        while todo:
+            id = todo.pop()
+            if id in self._sure or id in doubtful or id in sending or id not in self._held:
+                continue
+            doubtful[id] = self._held[id]
+            todo.extend(self._held[id].parents)
+        if doubtful:
+            await self._put_back(sorted(doubtful.values(), key=lambda patch: patch.id))
+
+    async def _put_back(self, patches: list[Patch]) -> None:
+        """Make sure that patches are in the store: by a read, and where they aren't, by writing them."""
+        for start in range(0, len(patches), AT_ONCE):
+            some = patches[start : start + AT_ONCE]
+            keys = [(self.doc, *patch.id) for patch in some]
+            found = await self.store.get("patches", keys)
+            missing = [patch for patch, row in zip(some, found, strict=True) if row is None]
+            if missing:
+                manifest = await self.archive.manifest()
+                if manifest.deleted:
+                    self.deleted = True
+                    raise DocumentDeleted(f"document {self.doc} was deleted")
+                packed: set[Id] = set()
+                for pack in manifest.packs:
+                    if any(pack.first <= patch.time <= pack.last for patch in missing):
+                        packed |= {id for id, _ in await self.archive.ids(pack)}
+                rows = [patch.to_row(self.doc) for patch in missing if patch.id not in packed]
+                if rows:
+                    await self.store.insert("patches", rows)
+            self._sure.update(patch.id for patch in some)
+
+    def forget(self, patches: Iterable[Patch]) -> None:
+        """These don't count any more, and aren't put back."""
+        for patch in patches:
+            self._held.pop(patch.id, None)
+            self.sent.discard(patch.id)
+
+    async def close(self) -> None:
+        """End the feeds. The outbox stays as it is."""
+        for feed in self._feeds:
+            await feed.aclose()
