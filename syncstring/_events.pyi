@@ -45,4 +45,5 @@ class EventLog:
         """Derive the index and the ranges from scratch and compare. O(n log n)."""
 
 def name_hash(time: int, session: str) -> int:
-    """FNV-1a over the UTF-8 of `time:session`, then murmur3's fmix64, again until a hex digit is a letter."""
+    """FNV-1a over the UTF-8 of `time:session`, then murmur3's fmix64; and of the next numbers in splitmix64's
+    order, until a hex digit is a letter."""

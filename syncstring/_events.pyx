@@ -346,15 +346,17 @@ cdef class EventLog:
 
 
 def name_hash(int64_t time, str session not None):
-    """FNV-1a over the UTF-8 of `time:session`, then murmur3's fmix64, again until a hex digit is a letter."""
-    cdef uint64_t hash = 0xCBF29CE484222325
+    """FNV-1a over the UTF-8 of `time:session`, then murmur3's fmix64; and of the next numbers in splitmix64's
+    order, until a hex digit is a letter. (Mixing a result again would not do: 0 stays 0.)"""
+    cdef uint64_t state = 0xCBF29CE484222325, hash
     cdef bytes text = f"{time}:{session}".encode()
     cdef uint8_t byte
     for byte in text:
-        hash = (hash ^ byte) * <uint64_t>0x100000001B3
-    hash = _mixed(hash)
+        state = (state ^ byte) * <uint64_t>0x100000001B3
+    hash = _mixed(state)
     while not _has_letter(hash):
-        hash = _mixed(hash)
+        state += <uint64_t>0x9E3779B97F4A7C15
+        hash = _mixed(state)
     return hash
 
 

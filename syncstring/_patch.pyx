@@ -17,6 +17,7 @@ cimport cython
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
+from operator import index
 from typing import NamedTuple
 
 from syncstring._text cimport TextBuffer as Buffer
@@ -61,12 +62,16 @@ class Splice(NamedTuple):
 cdef Py_ssize_t _count(object value, str what) except -1:
     cdef Py_ssize_t number
     if type(value) is not int:
-        if isinstance(value, bool) or not hasattr(value, "__index__"):
-            raise PatchError(f"{what} of a splice is {value!r:.40}; it is a whole number of code points")
-        value = value.__index__()
+        try:
+            if isinstance(value, bool):
+                raise TypeError
+            value = index(value)
+        except TypeError:
+            raise PatchError(f"{what} of a splice is {value!r:.40}; it is a whole number of code points") from None
     number = PyNumber_AsSsize_t(value, NULL)
     if number < 0 or number > LARGEST:
-        raise PatchError(f"{what} of a splice is {value}; it lies in 0 .. 2^53 - 1")
+        shown = value if value.bit_length() < 128 else f"a number of {value.bit_length():,} bits"
+        raise PatchError(f"{what} of a splice is {shown}; it lies in 0 .. 2^53 - 1")
     return number
 
 
@@ -96,14 +101,14 @@ cdef class _Reader:
 
     cdef int read(self, object splice) except -1:
         if type(splice) is not tuple and type(splice) is not Splice and not isinstance(splice, (tuple, list)):
-            raise PatchError(f"a splice is (pos, delete, insert); this is {splice!r:.60}")
+            raise PatchError(f"a splice is (pos, delete, insert); this is a {type(splice).__name__}")
         if len(splice) != 3:
             raise PatchError(f"a splice is (pos, delete, insert); this has {len(splice)} parts")
         self.pos = _count(splice[0], "pos")
         self.delete = _count(splice[1], "delete")
         if not isinstance(splice[2], str):
             raise PatchError(f"insert of a splice is {splice[2]!r:.40}; it is a str")
-        self.insert = str(splice[2])
+        self.insert = str.__str__(splice[2])  # of a subclass, the text itself
         _well_formed(self.insert)
         return 0
 

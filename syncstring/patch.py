@@ -13,42 +13,26 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
-from typing import Any, Final, NamedTuple, NoReturn
+from typing import Any, Final, NamedTuple
 
 from syncstring._events import name_hash
 from syncstring._patch import MAX_COUNT, Ops, Splice, compose, decode_delta, encode_delta, ops_splices
-from syncstring.errors import MalformedRow, PatchError, SyncstringError, UnsupportedVersion
+from syncstring.errors import MalformedRow, PatchError, UnsupportedVersion
 
 __all__ = [
-    "MAX_AUTHOR",
-    "MAX_MESSAGE",
-    "MAX_OPERATIONS",
-    "MAX_PARENTS",
-    "MAX_ROW",
-    "MAX_TIME",
-    "MAX_TIME_STEP",
-    "MIN_WILD_TIME",
-    "Id",
-    "Patch",
-    "canonical_bytes",
-    "chained",
-    "doc_of_row",
-    "id_of_row",
-]
+    "MAX_AUTHOR", "MAX_MESSAGE", "MAX_OPERATIONS", "MAX_PARENTS", "MAX_ROW", "MAX_TIME", "MAX_TIME_STEP",
+    "MIN_WILD_TIME", "Id", "Patch", "canonical_bytes", "chained", "doc_of_row", "id_of_row",
+]  # fmt: skip
 
-MAX_ROW: Final = 1 << 20
-"""Bytes of a row in canonical form."""
+MAX_ROW: Final = 1 << 20  # bytes in canonical form
 MAX_PARENTS: Final = 1_024
 MAX_OPERATIONS: Final = 100_000
-MAX_AUTHOR: Final = 256
-"""Bytes of UTF-8."""
-MAX_MESSAGE: Final = 4_096
-"""Bytes of UTF-8."""
+MAX_AUTHOR: Final = 256  # bytes of UTF-8
+MAX_MESSAGE: Final = 4_096  # bytes of UTF-8
 MAX_TIME: Final = (1 << 53) - 1
-MIN_WILD_TIME: Final = 1 << 52
-"""From here on a time may be only `MAX_TIME_STEP` above the greatest parent's."""
+MIN_WILD_TIME: Final = 1 << 52  # from here on a time is at most MAX_TIME_STEP above the greatest parent's
 MAX_TIME_STEP: Final = 1 << 32
 
 _SESSION = re.compile(r"[0-9A-Za-z_-]{1,48}")
@@ -91,33 +75,17 @@ class Patch:
     _wall: int
     _message: str | None
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         id: tuple[int, str],
         parents: Iterable[tuple[int, str]],
         splices: Iterable[Sequence[Any]],
         author: str,
         wall: int,
         message: str | None = None,
-    ) -> None:
-        try:
-            fresh = Id(*id)
-            known = tuple(sorted({Id(*parent) for parent in parents}))
-        except TypeError:
-            raise PatchError("an id is (time, session), and parents are a collection of ids") from None
-        self._set(fresh, known, compose(splices), author, wall, message)
-        if flaw := next(self._flaws(), None):
-            raise PatchError(f"patch {self._shown()}: {flaw}")
-
-    def _set(
-        self, id: Id, parents: tuple[Id, ...], ops: Ops, author: str, wall: int, message: str | None
-    ) -> None:
-        self._id = id
-        self._parents = parents
-        self._ops = ops
-        self._author = author
-        self._wall = wall
-        self._message = message
+    ) -> Patch:
+        ops = compose(_items("splices", splices, "(pos, delete, insert)"))
+        return cls.of_ops(id, parents, ops, author, wall, message)
 
     @classmethod
     def of_ops(
@@ -130,9 +98,11 @@ class Patch:
         message: str | None = None,
     ) -> Patch:
         """The same from a canonical delta. The caller vouches for the delta; everything else is checked."""
-        patch = cls.trusted(id, tuple(sorted(map(Id._make, parents))), ops, author, wall, message)
-        if flaw := next(patch._flaws(), None):
-            raise PatchError(f"patch {patch._shown()}: {flaw}")
+        fresh = _made_id("its", id)
+        known = {_made_id("a parent's", parent) for parent in _items("parents", parents, "(time, session)")}
+        patch = cls.trusted(fresh, tuple(sorted(known)), ops, _plain(author), wall, _plain(message))
+        if flaw := patch._flaw():
+            raise PatchError(f"patch {tuple(fresh)}: {flaw}")
         return patch
 
     @classmethod
@@ -146,8 +116,13 @@ class Patch:
         message: str | None = None,
     ) -> Patch:
         """One that was checked before, from its parts."""
-        patch = cls.__new__(cls)
-        patch._set(Id(*id), parents, ops, author, wall, message)
+        patch = object.__new__(cls)
+        patch._id = id if type(id) is Id else Id(*id)
+        patch._parents = parents
+        patch._ops = ops
+        patch._author = author
+        patch._wall = wall
+        patch._message = message
         return patch
 
     @property
@@ -208,57 +183,54 @@ class Patch:
         return type(self).trusted, self._parts()
 
     def __repr__(self) -> str:
+        parents, splices = [*map(tuple, self._parents)], [*map(tuple, self.splices)]
         message = f", message={self._message!r}" if self._message is not None else ""
         return (
-            f"Patch(id={tuple(self._id)}, parents={[tuple(parent) for parent in self._parents]}, "
-            f"splices={[tuple(splice) for splice in self.splices]}, author={self._author!r}, "
-            f"wall={self._wall}{message})"
+            f"Patch(id={tuple(self._id)}, parents={parents}, splices={splices}, "
+            f"author={self._author!r}, wall={self._wall}{message})"
         )
 
-    # --- the rules -----------------------------------------------------------------------------------------
+    # --- the rules ------------------------------------------------------------------------------------
 
-    def _shown(self) -> str:
-        return f"({self._id[0]!r:.24}, {self._id[1]!r:.60})"
-
-    def _flaws(self) -> Iterator[str]:
-        """What breaks a rule, in words; nothing if the patch is well-formed."""
-        yield from _id_flaws("its", self._id)
-        for parent in self._parents:
-            yield from _id_flaws("a parent's", parent)
-        if len(self._parents) > MAX_PARENTS:
-            yield f"has {len(self._parents):,} parents; more than {MAX_PARENTS:,} are merged in steps"
-        newest = self._parents[-1][0] if self._parents else 0
-        if self._id[0] <= newest:
-            yield f"is not later than a parent's time {newest}; a patch's time exceeds its parents'"
-        if self._id[0] >= MIN_WILD_TIME and self._id[0] - newest > MAX_TIME_STEP:
-            yield (
-                f"is {self._id[0] - newest} µs above the greatest parent's time; "
-                f"from {MIN_WILD_TIME} (the year 2112) on, at most {MAX_TIME_STEP} are allowed"
-            )
-        yield from _text_flaws("author", self._author, MAX_AUTHOR)
-        if self._message is not None:
-            yield from _text_flaws("message", self._message, MAX_MESSAGE)
+    def _flaw(self) -> str | None:
+        """The first rule that it breaks, in words; those for ids and canonical form were kept already."""
+        time, parents = self._id[0], self._parents
+        if len(parents) > MAX_PARENTS:
+            return f"it has {len(parents):,} parents; at most {MAX_PARENTS:,} are allowed: merge in steps"
+        newest = parents[-1][0] if parents else 0
+        if time <= newest:
+            return f"its time {time} is not above a parent's, {newest}; a patch is later than all it knows"
+        if time >= MIN_WILD_TIME and time - newest > MAX_TIME_STEP:
+            known = f"its greatest parent's, {newest}" if parents else "0, for it has no parents"
+            return f"its time {time} is 2^52 or later, and more than 2^32 above {known}: was a clock wrong?"
+        if flaw := _text_flaw("author", self._author, MAX_AUTHOR):
+            return flaw
+        if self._message is not None and (flaw := _text_flaw("message", self._message, MAX_MESSAGE)):
+            return flaw
         if type(self._wall) is not int or not 0 <= self._wall <= MAX_TIME:
-            yield f"wall is {self._wall!r:.40}; it is a whole number of microseconds in 0 .. 2^53 - 1"
+            return _number_flaw("wall", self._wall, 0)
         if len(self._ops) > MAX_OPERATIONS:
-            yield f"its delta has {len(self._ops):,} operations; at most {MAX_OPERATIONS:,} are allowed"
-        size = self._size()
-        if size > MAX_ROW:
-            yield f"its row has {size:,} bytes; at most {MAX_ROW:,} are allowed"
-
-    def _size(self) -> int:
-        """The bytes of its canonical row, or fewer than `MAX_ROW` where that is plain anyway."""
-        text = sum(len(op) for op in self._ops if isinstance(op, str))
+            return f"its delta has {len(self._ops):,} operations; at most {MAX_OPERATIONS:,} are allowed"
+        text = 0
+        for op in self._ops:
+            if isinstance(op, str):
+                text += len(op)
+            elif not -MAX_COUNT <= op <= MAX_COUNT:
+                return f"an operation of its delta spans {abs(op)}; a count is at most 2^53 - 1"
         # A code point takes at most 6 bytes (\\u001f), an operation's frame 19, a parent 67, the rest 30,000.
-        most = 6 * text + 19 * len(self._ops) + 67 * len(self._parents) + 30_000
-        return most if most <= MAX_ROW else len(canonical_bytes(self.to_row(_NO_DOC)))
+        if 6 * text + 19 * len(self._ops) + 67 * len(parents) + 30_000 > MAX_ROW:
+            size = len(canonical_bytes(self.to_row(_NO_DOC)))
+            if size > MAX_ROW:
+                return f"its row has {size:,} bytes; at most {MAX_ROW:,} are allowed: make it a chain"
+        return None
 
-    # --- rows ------------------------------------------------------------------------------------------------
+    # --- rows -----------------------------------------------------------------------------------------
 
     def to_row(self, doc: str) -> dict[str, Any]:
         """Its row in table `patches`. `PatchError` unless `doc` is a document's key: 40 hex digits."""
-        if not isinstance(doc, str) or not _DOC.fullmatch(doc):
-            raise PatchError(f"{doc!r:.60} is no document's key; that has 40 digits of 0-9a-f")
+        doc = _plain(doc)
+        if type(doc) is not str or not _DOC.fullmatch(doc):
+            raise PatchError(f"{_shown(doc)} is no document's key; that has 40 digits of 0-9a-f")
         row: dict[str, Any] = {
             "v": 1,
             "id": [doc, self._id[0], self._id[1]],
@@ -279,39 +251,37 @@ class Patch:
         may know what this one doesn't: another `v`, an unknown field or operation.
         """
         if not isinstance(row, Mapping):
-            raise MalformedRow(f"a row is an object of named fields; this is {row!r:.60}")
-        where = f"row {row.get('id')!r:.120}"
-        version = row.get("v")
-        if type(version) is not int:
-            raise MalformedRow(f"{where}: v is {version!r:.40}; it is the number of the format")
-        if version != 1:
-            raise UnsupportedVersion(f"{where}: format {version}, this library reads 1; upgrade syncstring")
-        if unknown := sorted(str(name) for name in row if name not in _FIELDS and name != "message"):
-            raise UnsupportedVersion(
-                f"{where}: unknown field {unknown[0]!r:.40}; a later format may know it: upgrade syncstring"
-            )
-        if missing := [name for name in _FIELDS if name not in row]:
-            raise MalformedRow(f"{where}: no {missing[0]}; a row has {', '.join(_FIELDS)} and perhaps message")
-        if "message" in row and row["message"] is None:
-            raise MalformedRow(f"{where}: message is null; a patch without one has no such field")
-        doc_of_row(row)
-        id = Id(*row["id"][1:])
-        for name in ("parents", "delta"):
-            if not isinstance(row[name], str):
-                raise MalformedRow(f"{where}: {name} is {row[name]!r:.40}; it is a string")
-        if len(row["delta"]) > MAX_ROW:
-            raise MalformedRow(f"{where}: its delta alone is longer than the {MAX_ROW:,} bytes of a row")
+            raise MalformedRow(f"a row is an object of named fields; this is {_shown(row)}")
         try:
+            missing = next((name for name in _FIELDS if name not in row), None)
+            if missing != "v":
+                if type(row["v"]) is not int:
+                    raise MalformedRow(f"v is {_shown(row['v'])}; it is an integer, the format's number")
+                if row["v"] != 1:
+                    raise UnsupportedVersion(f"v is {_shown(row['v'])}; this library reads 1: upgrade it")
+                if unknown := [name for name in row if name not in _FIELDS and name != "message"]:
+                    raise UnsupportedVersion(f"unknown field {_shown(unknown[0])}; upgrade this library")
+            if missing:
+                raise MalformedRow(f"no {missing}; a row has {', '.join(_FIELDS)} and perhaps message")
+            if "message" in row and row["message"] is None:
+                raise MalformedRow("message is null; a patch without one has no such field")
+            if flaw := _row_id_flaw(row["id"]):
+                raise MalformedRow(flaw)
+            for name in ("parents", "delta"):
+                if type(row[name]) is not str:
+                    raise MalformedRow(f"{name} is {_shown(row[name])}; it is a string")
+                if len(row[name]) > MAX_ROW:
+                    raise MalformedRow(f"{name} has {len(row[name]):,} letters; a row has {MAX_ROW:,} bytes")
             parents = _parse_parents(row["parents"])
             ops = decode_delta(row["delta"])
+            patch = cls.trusted(row["id"][1:], parents, ops, row["author"], row["wall"], row.get("message"))
+            if flaw := patch._flaw():
+                raise MalformedRow(flaw)
         except (MalformedRow, UnsupportedVersion) as error:
-            raise type(error)(f"{where}: {error}") from None
-        patch = cls.trusted(id, parents, ops, row["author"], row["wall"], row.get("message"))
-        if flaw := next(patch._flaws(), None):
-            raise MalformedRow(f"{where}: {flaw}")
+            raise type(error)(f"row {_shown(row.get('id'), 120)}: {error}") from None
         return patch
 
-    # --- bytes -----------------------------------------------------------------------------------------------
+    # --- bytes ----------------------------------------------------------------------------------------
 
     def to_bytes(self) -> bytes:
         """The patch in few bytes, to send to a peer: `from_bytes(p.to_bytes()) == p`. FORMAT.md says how."""
@@ -348,42 +318,31 @@ class Patch:
     def from_bytes(cls, data: bytes) -> Patch:
         """`to_bytes` back. `MalformedRow` for what isn't exactly what `to_bytes` gives for some patch;
         `UnsupportedVersion` for another format's."""
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise MalformedRow(f"patch bytes are bytes; this is {_shown(data)}")
         reader = _Reader(bytes(data))
-        first = reader.byte("the format")
-        if first & ~0xF != _FORMAT or first & ~(_FORMAT | _WALL | _MESSAGE | _PARENTS):
-            raise UnsupportedVersion(f"patch bytes begin with {first:#04x}; this library reads 0x50 to 0x57")
-        time = int.from_bytes(reader.take(7, "the time"), "big")
-        session = reader.session(None)
-        count = reader.number("the number of parents") if first & _PARENTS else 1
-        if count > MAX_PARENTS:
-            raise MalformedRow(f"patch bytes: {count:,} parents; at most {MAX_PARENTS:,} are allowed")
-        parents = []
-        for _ in range(count):
-            older = time - reader.number("a parent's time")
-            parents.append(Id(older, reader.session(session) if first & _PARENTS else session))
-        author = reader.text("the author", reader.number("the author's length"))
-        wall = reader.number("wall") if first & _WALL else time
-        message = reader.text("the message", reader.number("its length")) if first & _MESSAGE else None
-        ops: list[int | str] = []
-        while reader.at < len(reader.data):
-            number = reader.number("an operation")
-            if number & 3 == 1:
-                ops.append(reader.text("an insertion", number >> 2))
-            elif number & 3 == 3:
-                raise UnsupportedVersion("patch bytes: an operation of kind 3; upgrade syncstring")
-            else:
-                ops.append(-(number >> 2) if number & 2 else number >> 2)
-            if len(ops) > MAX_OPERATIONS:
-                raise MalformedRow(f"patch bytes: more than {MAX_OPERATIONS:,} operations")
         try:
-            # The row's rules for deltas hold here, too; and only what we would write ourselves is taken.
-            if decode_delta(encode_delta(tuple(ops))) != tuple(ops):
-                raise MalformedRow("the delta is not in canonical form")
-            patch = cls.of_ops((time, session), parents, tuple(ops), author, wall, message)
+            if len(data) > 2 * MAX_ROW:
+                raise MalformedRow(f"there are {len(data):,}; no row's patch has as many")
+            first = reader.take(1, "the format")[0]
+            if first & ~(_WALL | _MESSAGE | _PARENTS) != _FORMAT:
+                raise UnsupportedVersion(f"they begin with {first:#04x}; this library reads 0x50 to 0x57")
+            time = int.from_bytes(reader.take(7, "the time"), "big")
+            session = reader.session(None)
+            count = reader.number("the number of parents") if first & _PARENTS else 1
+            parents = []
+            for _ in range(count):
+                older = time - reader.number("a parent's time")
+                parents.append((older, reader.session(session) if first & _PARENTS else session))
+            author = reader.text("the author", reader.number("the author's length"))
+            wall = reader.number("wall") if first & _WALL else time
+            message = reader.text("the message", reader.number("its length")) if first & _MESSAGE else None
+            patch = cls.of_ops((time, session), parents, reader.ops(), author, wall, message)
             if patch.to_bytes() != reader.data:
-                raise MalformedRow("they are not in canonical form")
-        except SyncstringError as error:
-            raise MalformedRow(f"patch bytes: {error}") from None
+                raise MalformedRow("they are not in canonical form, which is what to_bytes gives")
+        except (PatchError, MalformedRow, UnsupportedVersion) as error:
+            blame = UnsupportedVersion if isinstance(error, UnsupportedVersion) else MalformedRow
+            raise blame(f"patch bytes: {error}") from None
         return patch
 
     def digest(self) -> bytes:
@@ -394,12 +353,76 @@ class Patch:
         return sha256(canonical_bytes(row)).digest()
 
 
-# --- rows -----------------------------------------------------------------------------------------------------
+# --- arguments and rules -----------------------------------------------------------------------------
+
+
+def _items(name: str, items: Iterable[Any], each: str) -> Iterable[Any]:
+    try:
+        return iter(items)
+    except TypeError:
+        raise PatchError(f"{name} are {_shown(items)}; they are a list of {each}") from None
+
+
+def _made_id(whose: str, id: Any) -> Id:
+    try:
+        time, session = id
+    except (TypeError, ValueError):
+        raise PatchError(f"{whose} id is {_shown(id)}; an id is (time, session)") from None
+    session = _plain(session)
+    if flaw := _id_flaw(whose, time, session):
+        raise PatchError(f"patch ({_shown(time)}, {_shown(session)}): {flaw}")
+    return Id(time, session)
+
+
+def _plain(text: Any) -> Any:
+    """A str that is no subclass's, which kernels wouldn't take; anything else as it is."""
+    return str.__str__(text) if isinstance(text, str) else text
+
+
+def _id_flaw(whose: str, time: Any, session: Any) -> str | None:
+    if type(time) is not int or not 1 <= time <= MAX_TIME:
+        return _number_flaw(f"{whose} time", time, 1)
+    if type(session) is not str or not _SESSION.fullmatch(session):
+        return f"{whose} session is {_shown(session, 60)}; it has 1 to 48 of 0-9A-Za-z_-"
+    return None
+
+
+def _number_flaw(name: str, value: Any, least: int) -> str:
+    if type(value) is not int:
+        return f"{name} is {_shown(value)}, of type {type(value).__name__}; it is an int of microseconds"
+    return f"{name} is {_shown(value)}; it lies in {least} .. 2^53 - 1"
+
+
+def _text_flaw(name: str, text: Any, most: int) -> str | None:
+    if type(text) is not str:
+        return f"{name} is {_shown(text)}; it is a string"
+    if found := _LONE.search(text):
+        return f"{name} holds the lone surrogate U+{ord(found[0]):04X} at {found.start()}"
+    if len(text) > most or len(text.encode()) > most:
+        return f"{name} has {len(text.encode()):,} bytes of UTF-8; at most {most:,} are allowed"
+    return None
+
+
+def _shown(value: Any, most: int = 40) -> str:
+    """A value in an error's text, cut short. Not every value's repr works: that of a huge int doesn't."""
+    try:
+        return f"{value!r:.{most}}"
+    except Exception:
+        return f"something of type {type(value).__name__}"
+
+
+# --- rows --------------------------------------------------------------------------------------------
 
 
 def canonical_bytes(row: Mapping[str, Any]) -> bytes:
-    """The one way to write a row: JSON in UTF-8, keys sorted, no spaces, nothing escaped that needn't be."""
-    return json.dumps(row, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+    """The one way to write a row: JSON in UTF-8, keys sorted, no spaces, nothing escaped that needn't be.
+
+    `MalformedRow` for what can't be written so: a lone surrogate, something that isn't JSON.
+    """
+    try:
+        return json.dumps(row, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise MalformedRow(f"what can't be written as JSON in UTF-8 is no row: {error}") from None
 
 
 def id_of_row(row: Mapping[str, Any]) -> Id:
@@ -411,39 +434,23 @@ def id_of_row(row: Mapping[str, Any]) -> Id:
 def doc_of_row(row: Mapping[str, Any]) -> str:
     """The key of the document that a row belongs to. `MalformedRow` if its id isn't [doc, time, session]."""
     id = row.get("id") if isinstance(row, Mapping) else None
+    if flaw := _row_id_flaw(id):
+        raise MalformedRow(f"row {_shown(id, 120)}: {flaw}")
+    doc: str = row["id"][0]
+    return doc
+
+
+def _row_id_flaw(id: Any) -> str | None:
     if not isinstance(id, (list, tuple)) or len(id) != 3:
-        raise MalformedRow(f"row {id!r:.120}: an id is [doc, time, session]")
-    if not isinstance(id[0], str) or not _DOC.fullmatch(id[0]):
-        raise MalformedRow(f"row {id!r:.120}: its doc has 40 digits of 0-9a-f")
-    if flaw := next(_id_flaws("its", id[1:]), None):
-        raise MalformedRow(f"row {id!r:.120}: {flaw}")
-    return id[0]
-
-
-def _id_flaws(whose: str, id: Sequence[Any]) -> Iterator[str]:
-    time, session = id
-    if type(time) is not int or not 1 <= time <= MAX_TIME:
-        yield f"{whose} time is {time!r:.40}; it is a whole number of microseconds in 1 .. 2^53 - 1"
-    if not isinstance(session, str) or not _SESSION.fullmatch(session):
-        yield f"{whose} session is {session!r:.60}; it has 1 to 48 of 0-9A-Za-z_-"
-
-
-def _text_flaws(name: str, text: Any, most: int) -> Iterator[str]:
-    if not isinstance(text, str):
-        yield f"{name} is {text!r:.40}; it is a string"
-    elif found := _LONE.search(text):
-        yield f"{name} holds the lone surrogate U+{ord(found[0]):04X} at {found.start()}"
-    elif len(text) > most or len(text.encode()) > most:
-        yield f"{name} has {len(text.encode()):,} bytes of UTF-8; at most {most:,} are allowed"
+        return "an id is [doc, time, session]"
+    if type(id[0]) is not str or not _DOC.fullmatch(id[0]):
+        return f"its doc is {_shown(id[0])}; it has 40 digits of 0-9a-f"
+    return _id_flaw("its", id[1], id[2])
 
 
 def _parse_parents(written: str) -> tuple[Id, ...]:
     if not written:
         return ()
-    if written.count("\t") >= MAX_PARENTS:
-        raise MalformedRow(
-            f"parents: {written.count(chr(9)) + 1:,} of them; at most {MAX_PARENTS:,} are allowed"
-        )
     parents: list[Id] = []
     for token in written.split("\t"):
         found = _PARENT.fullmatch(token)
@@ -456,9 +463,10 @@ def _parse_parents(written: str) -> tuple[Id, ...]:
     return tuple(parents)
 
 
-# --- bytes ----------------------------------------------------------------------------------------------------
+# --- bytes -------------------------------------------------------------------------------------------
 
 _FORMAT = 0x50
+_KEEP, _INSERT, _DELETE = 0, 1, 2
 _WALL, _MESSAGE, _PARENTS = 1, 2, 4
 _SAME = 0xFF  # in place of a session: the patch's own
 _BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -495,56 +503,59 @@ class _Reader:
         self.data = data
         self.at = 0
 
-    def lacks(self, what: str) -> NoReturn:
-        raise MalformedRow(f"patch bytes end at {len(self.data)} inside {what}; were they cut off?")
-
     def take(self, count: int, what: str) -> bytes:
-        if count > len(self.data) - self.at:
-            self.lacks(what)
-        self.at += count
-        return self.data[self.at - count : self.at]
-
-    def byte(self, what: str) -> int:
-        return self.take(1, what)[0]
+        start, self.at = self.at, self.at + count
+        if self.at > len(self.data):
+            raise MalformedRow(f"they end at {len(self.data)} inside {what}; were they cut off?")
+        return self.data[start : self.at]
 
     def number(self, what: str) -> int:
         result = shift = 0
-        while True:
-            byte = self.byte(what)
+        while (byte := self.take(1, what)[0]) > 0x7F and shift < 56:
             result |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                break
             shift += 7
-            if shift > 56:
-                raise MalformedRow(f"patch bytes: {what} is above 2^56 at {self.at}")
+        result |= byte << shift
         if result > MAX_COUNT << 2 | 3:
-            raise MalformedRow(f"patch bytes: {what} is {result} at {self.at}; that is too great")
+            raise MalformedRow(f"{what} before {self.at} is a number of 2^55 or more")
         return result
 
     def text(self, what: str, count: int) -> str:
         try:
             return self.take(count, what).decode()
         except UnicodeDecodeError:
-            raise MalformedRow(f"patch bytes: {what} before {self.at} is not UTF-8") from None
+            raise MalformedRow(f"{what} before {self.at} is not UTF-8") from None
 
     def session(self, own: str | None) -> str:
-        first = self.byte("a session")
+        first = self.take(1, "a session")[0]
         if own is not None and first == _SAME:
             return own
         if first & 0x80:
             return self.text("a session", first & 0x7F)
         self.at -= 1
         number = int.from_bytes(self.take(8, "a session"), "big")
-        digits = []
-        for _ in range(12):
-            number, digit = divmod(number, 36)
-            digits.append(_BASE36[digit])
-        if number:
-            raise MalformedRow("patch bytes: a session above 36^12")
-        return "".join(reversed(digits))
+        if number >= 36**12:
+            raise MalformedRow(f"a session before {self.at} is a number of more than 12 digits in base 36")
+        return "".join(_BASE36[number // 36**place % 36] for place in range(11, -1, -1))
+
+    def ops(self) -> Ops:
+        ops: list[int | str] = []
+        before = 3
+        while self.at < len(self.data):
+            number = self.number("an operation")
+            count, kind = number >> 2, number & 3
+            if kind == 3:
+                raise UnsupportedVersion(f"an operation of kind 3 before {self.at}; upgrade syncstring")
+            if not count or kind == before:
+                wrong = "is of the last one's kind" if count else "does nothing"
+                raise MalformedRow(f"an operation before {self.at} {wrong}")
+            ops.append(self.text("an insertion", count) if kind == _INSERT else -count if kind else count)
+            before = kind
+        if before == _KEEP:
+            raise MalformedRow("what is kept at the end isn't written")
+        return tuple(ops)
 
 
-# --- deltas that are too long for one row ---------------------------------------------------------------------
+# --- deltas that are too long for one row ------------------------------------------------------------
 
 _DELTA_ROOM = MAX_ROW - (100 << 10)  # beside 1,024 parents, a message and an author at their longest
 _PIECE = 1 << 15
@@ -553,51 +564,36 @@ _PIECE = 1 << 15
 def chained(ops: Ops) -> list[Ops]:
     """The deltas, one on the other, that together do what `ops` does; each fits a row. Often just itself.
 
-    `ops_apply` one after the other gives the same text, and no character stands elsewhere. O(len(ops)).
+    `ops_apply` one after the other gives the same text, and in a merge, too, every character comes to
+    stand where it would. O(len(ops)).
     """
     text = sum(len(op) for op in ops if isinstance(op, str))
     if len(ops) <= MAX_OPERATIONS and 6 * text + 19 * len(ops) <= _DELTA_ROOM:
         return [ops]
-    chain: list[Ops] = []
-    done = 0  # code points of the text left by the deltas so far that stand before what follows
-    link: list[int | str] = []
-    made = room = 0
-
-    def close() -> None:
-        nonlocal link, done, made, room
-        while link and isinstance(link[-1], int) and link[-1] > 0:
-            link.pop()
-        if link:
-            chain.append(tuple(link))
-        done += made
-        link = [done] if done else []
-        made = room = 0
-
+    chain: list[list[int | str]] = [[]]
+    size = 0
     for op in ops:
-        for part in _parts(op):
-            weight = 19 + (_weight(part) if isinstance(part, str) else 0)
-            if room + weight > _DELTA_ROOM or len(link) >= MAX_OPERATIONS - 1:
-                close()
-            room += weight
-            made += len(part) if isinstance(part, str) else max(part, 0)
-            last = link[-1] if link else None
-            if isinstance(part, str) and isinstance(last, str):
-                link[-1] = last + part
-            elif isinstance(part, int) and isinstance(last, int) and (part > 0) == (last > 0):
-                link[-1] = last + part
+        starts = range(0, len(op), _PIECE) if isinstance(op, str) else (0,)
+        for part in (op[start : start + _PIECE] if isinstance(op, str) else op for start in starts):
+            link = chain[-1]
+            weight = 19 + (len(canonical_bytes({"": encode_delta((part,))})) if isinstance(part, str) else 0)
+            if size + weight > _DELTA_ROOM or len(link) >= MAX_OPERATIONS - 1:
+                # A deletion goes with the insertion behind it, which would else come to stand before it.
+                held = [link.pop()] if isinstance(part, str) and _kind(link[-1]) == _DELETE else []
+                done = sum(len(op) if isinstance(op, str) else max(op, 0) for op in link)
+                link = [done, *held]
+                chain.append(link)
+                size = 19 * len(link)
+            size += weight
+            if link and _kind(link[-1]) == _kind(part):
+                link[-1] += part  # type: ignore[operator]  # two texts or two counts
             else:
                 link.append(part)
-    close()
-    return chain
+    for link in chain:
+        if link and _kind(link[-1]) == _KEEP:
+            link.pop()
+    return [tuple(link) for link in chain if link]
 
 
-def _parts(op: int | str) -> Iterator[int | str]:
-    if isinstance(op, int):
-        yield op
-    else:
-        for start in range(0, len(op), _PIECE):
-            yield op[start : start + _PIECE]
-
-
-def _weight(text: str) -> int:
-    return len(json.dumps(encode_delta((text,)), ensure_ascii=False).encode()) - 2
+def _kind(op: int | str) -> int:
+    return _INSERT if isinstance(op, str) else _KEEP if op > 0 else _DELETE
