@@ -1,0 +1,387 @@
+"""The commands and their options, and what every outcome is worth.
+
+Here stands what a user may type and which exit status an error has; what is done stands elsewhere. Only
+click is imported before a command runs.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from syncstring.cli.output import Output
+
+__all__ = ["DIFFERS", "FINE", "INTERRUPTED", "NOT_FOUND", "USAGE", "WRONG", "run"]
+
+FINE: Final = 0
+DIFFERS: Final = 1
+USAGE: Final = 2
+NOT_FOUND: Final = 3
+WRONG: Final = 4
+INTERRUPTED: Final = 130
+
+_STATUS = (
+    "Exit status: 0 fine{}, 2 wrong usage, 3 no such file, repository or version, "
+    "4 the source is broken or can't be read, 130 interrupted."
+)
+_EPILOG = _STATUS.format("") + " `syncstring --help` says what SOURCE and REF may be."
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+# --- every outcome --------------------------------------------------------------------------------------
+
+
+class _Verbs(click.Group):
+    """Turns what a command raises into one line and an exit status."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        ctx.obj = {"status": FINE}
+        try:
+            super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            pass  # who reads has seen enough
+        except KeyboardInterrupt:
+            ctx.obj["status"] = INTERRUPTED
+        except OSError as error:
+            ctx.obj["status"] = _complain(error)
+        except Exception as error:
+            from syncstring.errors import SyncstringError
+
+            if not isinstance(error, SyncstringError):
+                raise
+            ctx.obj["status"] = _complain(error)
+        _flush()
+        return ctx.obj["status"]
+
+
+def _complain(error: Exception) -> int:
+    """Say what is wrong, in one line; the exit status that it means."""
+    from syncstring.cli.output import plain
+    from syncstring.errors import PatchError, SyncstringError, UnknownVersion
+
+    text = str(error)
+    if isinstance(error, OSError) and not isinstance(error, SyncstringError):
+        text = error.strerror or text
+        if error.filename is not None:
+            text = f"{os.fsdecode(error.filename)}: {text}"
+    with suppress(OSError):
+        print(f"syncstring: {plain(text)}", file=sys.stderr, flush=True)
+    if isinstance(error, PatchError):
+        return USAGE
+    if isinstance(error, (UnknownVersion, FileNotFoundError, NotADirectoryError)):
+        return NOT_FOUND
+    return WRONG
+
+
+def _flush() -> None:
+    """What can't be written any more goes nowhere, quietly, instead of failing again at exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, sys.stdout.fileno())
+            os.close(nowhere)
+
+
+def run(args: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit status."""
+    try:
+        status = cli.main(None if args is None else list(args), prog_name="syncstring", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        return INTERRUPTED
+    return status if isinstance(status, int) else FINE
+
+
+# --- what can be typed ----------------------------------------------------------------------------------
+
+
+_UNITS: Final = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3_600, "d": 86_400}
+
+
+def _duration(value: str) -> int:
+    """Seconds, or `90s`, `5m`, `2h`, `1d`, in microseconds."""
+    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,6})?) ?(s|min|m|h|d|)", value.strip())
+    if found is None:
+        raise click.BadParameter(f"{value!r} is no time; write 90, 90s, 5m, 2h or 1d")
+    return round(float(found[1]) * _UNITS[found[2]] * 1_000_000)
+
+
+def _speed(value: str) -> float | None:
+    """A factor; None for `fit`."""
+    if value == "fit":
+        return None
+    try:
+        factor = float(value.removeprefix("x").removesuffix("x"))
+    except ValueError:
+        factor = 0.0
+    if not 0.001 <= factor <= 1_000_000:
+        raise click.BadParameter(f"{value!r} is no speed; give a factor like 0.5, 1 or 20, or fit")
+    return factor
+
+
+def _common(function: F) -> F:
+    """SOURCE, and the options that every command has."""
+    for decorate in (
+        click.option("--json", "as_json", is_flag=True, help="One JSON object a line."),
+        click.option(
+            "--color",
+            type=click.Choice(["auto", "always", "never"]),
+            default="auto",
+            help="When to use colours; auto: on a terminal, unless NO_COLOR is set or TERM is dumb.",
+        ),
+    ):
+        function = decorate(function)
+    return function
+
+
+_source = click.argument("source")
+
+
+def _output(as_json: bool, color: str, iso: bool = False) -> Output:
+    from syncstring.cli.output import Output
+
+    return Output(color, as_json, iso)
+
+
+def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from importlib.metadata import version
+
+        click.echo(f"syncstring {version('syncstring')}")
+        ctx.exit()
+
+
+@click.group(
+    cls=_Verbs,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=_STATUS.format(", 1 differs (diff only)"),
+)
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version,
+    help="Show the version and exit.",
+)  # fmt: skip
+def cli() -> None:
+    """Read the history of a text: any version of it, who wrote what, played back.
+
+    \b
+    SOURCE is one of
+      notes.json, notes.json.gz   a recorded editing trace
+      git:REPO:FILE               the history of a file in git, up to HEAD;
+                                  an empty REPO is the current folder
+      git:REPO:REV:FILE           the same up to another revision
+
+    \b
+    REF, a version of it, is one of
+      1234                        a number: the first 1234 patches, in time order
+      3f9c                        an id or the beginning of one: at least 4 hex
+                                  digits, one of them a letter
+      3f9c+80ab                   all that several ids contain
+      "2026-11-03 17:00", "5 minutes ago", "yesterday 17:00"
+      v1.2, HEAD~3                for git sources any revision, if it is none of these
+    """
+
+
+@cli.command(epilog=_EPILOG)
+@_source
+@click.option("--all", "every", is_flag=True, help="Every patch instead of groups.")
+@click.option("-n", "--limit", type=click.IntRange(min=0), help="So many lines at most.")
+@click.option("--author", help="Only what authors wrote whose name contains this.")
+@click.option(
+    "--pause", type=_duration, metavar="TIME", default="5m", show_default=True,
+    help="How long without typing ends a group.",
+)  # fmt: skip
+@click.option(
+    "--most", type=click.IntRange(min=1), default=1_000, show_default=True,
+    help="So many patches in a group at most.",
+)  # fmt: skip
+@click.option("--iso", is_flag=True, help="Times in full on a terminal, too.")
+@_common
+def log(
+    source: str,
+    every: bool,
+    limit: int | None,
+    author: str | None,
+    pause: int,
+    most: int,
+    iso: bool,
+    as_json: bool,
+    color: str,
+) -> None:
+    """List what was written, newest first.
+
+    A line is what one author wrote without a pause (what others typed meanwhile doesn't end it): the id of
+    its last version, when that was, who, how many code points were inserted and deleted, and the message
+    or what was typed last. In git histories it is a commit.
+
+    With --json an object is the last version of a group; `inserted` and `deleted` are the group's, `patches`
+    says of how many, `first` is the number of the first, `started` when that was written, `text` what was
+    typed last. With --all it is a version.
+    """
+    from syncstring.cli.log import log as print_log
+    from syncstring.cli.sources import open_source
+
+    out = _output(as_json, color, iso)
+    print_log(open_source(source), out, every=every, limit=limit, author=author, pause=pause, most=most)
+
+
+@cli.command(epilog=_EPILOG)
+@_source
+@click.argument("ref")
+@_common
+def show(source: str, ref: str, as_json: bool, color: str) -> None:
+    """Write the text of a version.
+
+    Exactly that text comes out, in UTF-8, nothing added and nothing escaped, on a terminal, too. With
+    --json: the version, and its `text`.
+    """
+    from syncstring.cli.output import record, working
+    from syncstring.cli.sources import open_source
+
+    out = _output(as_json, color)
+    opened = open_source(source)
+    with working("reading"):
+        version = opened.version(ref)
+        text = opened.timeline.text(version)
+    if as_json:
+        out.object(record(version, text=text))
+    else:
+        out.write(text)
+
+
+@cli.command(
+    epilog=_STATUS.format(" (the texts are equal), 1 the texts differ")
+    + " `syncstring --help` says what SOURCE and REF may be."
+)
+@_source
+@click.argument("a", metavar="REF")
+@click.argument("b", metavar="REF")
+@click.option("-w", "--words", is_flag=True, help="Mark words instead of lines: [-old-]{+new+}.")
+@click.option(
+    "-U", "--unified", "context", type=click.IntRange(min=0), default=3, show_default=True, metavar="N",
+    help="Lines of context.",
+)  # fmt: skip
+@_common
+@click.pass_context
+def diff(
+    ctx: click.Context, source: str, a: str, b: str, words: bool, context: int, as_json: bool, color: str
+) -> None:
+    """Compare two versions: a unified diff by lines, or by words.
+
+    With --json: the splices that lead from the one to the other, {"pos", "delete", "insert"}, each in the
+    text that the one before it left. They follow the characters themselves: what was deleted and typed
+    again is in them, though the texts are equal there.
+    """
+    from syncstring.cli.output import working
+    from syncstring.cli.sources import open_source
+
+    out = _output(as_json, color)
+    opened = open_source(source)
+    with working("comparing"):
+        one, other = opened.version(a), opened.version(b)
+        old, new = opened.timeline.text(one), opened.timeline.text(other)
+    ctx.obj["status"] = FINE if old == new else DIFFERS
+    if as_json:
+        for pos, delete, insert in opened.timeline.diff(one, other):
+            out.object({"pos": pos, "delete": delete, "insert": insert})
+        return
+    from syncstring.cli.diff import print_lines, print_words
+
+    names = (f"{opened.title}\t{a}", f"{opened.title}\t{b}")
+    (print_words if words else print_lines)(out, old, new, names, context)
+
+
+@cli.command(epilog=_EPILOG)
+@_source
+@click.option("--at", metavar="REF", help="Of this version; by default the newest.")
+@click.option("--runs", is_flag=True, help="Every run of text by one patch, instead of lines.")
+@click.option("--iso", is_flag=True, help="Times in full on a terminal, too.")
+@_common
+def blame(source: str, at: str | None, runs: bool, iso: bool, as_json: bool, color: str) -> None:
+    """Say who wrote each line, in which patch, when.
+
+    That is the patch that wrote last in the line, of what is left of it; "ada +1": one more author has
+    written in it. In colours each character has its author's. With --json: the runs, {"line", "pos",
+    "text", "id", "author", "time", "wall"}; together they are the text.
+    """
+    from syncstring.cli.blame import print_blame
+    from syncstring.cli.sources import open_source
+
+    print_blame(open_source(source), _output(as_json, color, iso), at, by_runs=runs)
+
+
+@cli.command(epilog=_EPILOG)
+@_source
+@click.option(
+    "--speed", type=_speed, metavar="FACTOR", default="fit", show_default=True,
+    help="How many times as fast as it was written; fit: all of it in a minute.",
+)  # fmt: skip
+@click.option(
+    "--max-idle", type=_duration, metavar="TIME", default="2s", show_default=True,
+    help="Cut longer pauses to this.",
+)  # fmt: skip
+@click.option("--from", "start", metavar="REF", help="Begin at this version; by default the empty one.")
+@click.option("--to", "stop", metavar="REF", help="End at this version; by default the newest.")
+@click.option("--quit-at-end", is_flag=True, help="Leave when the end is reached, instead of waiting there.")
+@_common
+def replay(
+    source: str,
+    speed: float | None,
+    max_idle: int,
+    start: str | None,
+    stop: str | None,
+    quit_at_end: bool,
+    as_json: bool,
+    color: str,
+) -> None:
+    """Play the history in the terminal, authors in colour.
+
+    Through a pipe, or with --json, one version a line comes out instead, oldest first and as fast as it
+    can; the objects have the `splices` that lead to it from the version before, as [pos, delete, insert].
+
+    \b
+    space      pause, go on        . right    one version on (and pause)
+    + -        faster, slower      left       one version back
+    ] [        next, last group    home g     to the beginning
+    a          next author         end G      to the end
+    0 … 9      to 0 … 90 %         q          quit
+    """
+    from syncstring.cli.replay import replay as play
+    from syncstring.cli.sources import open_source
+
+    play(
+        open_source(source),
+        _output(as_json, color),
+        speed=speed,
+        max_idle=max_idle,
+        start=start,
+        stop=stop,
+        quit_at_end=quit_at_end,
+    )
+
+
+@cli.command(epilog=_EPILOG)
+@_source
+@_common
+def stats(source: str, as_json: bool, color: str) -> None:
+    """Count: patches, authors, what still stands of whom, time, pauses, concurrency.
+
+    With --json one object; times and lengths of pauses are in microseconds, `standing` is how much of the
+    newest text an author wrote, a bubble is a stretch in which people didn't see each other's typing.
+    """
+    from syncstring.cli.sources import open_source
+    from syncstring.cli.stats import print_stats
+
+    print_stats(open_source(source), _output(as_json, color))
