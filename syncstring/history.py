@@ -89,7 +89,7 @@ class History:
         O(log n) each, and less where they follow each other. Where another content wins a known id, all is
         built again: O(n log n).
         """
-        placed: list[int] = []
+        placed: list[Patch] = []
         changed: dict[Id, Patch] = {}
         for patch in sorted(self._read(patches), key=lambda patch: patch.id):
             known = changed.get(patch.id) or self._known(patch.id)
@@ -111,9 +111,9 @@ class History:
                     else:
                         changed[patch.id] = patch
         if not changed:
-            return [self.patch_of(event) for event in placed]
+            return placed
         before = {id for event in self._own_events() if (id := self._id(event)) not in changed}
-        before -= {self._id(event) for event in placed}
+        before -= {patch.id for patch in placed}
         self._rebuild(changed)
         return [self.patch_of(event) for event in self._own_events() if self._id(event) not in before]
 
@@ -139,7 +139,7 @@ class History:
         event = self.graph.find(*id)
         return self.patch_of(event) if event >= 0 else self._parked.get(id)
 
-    def _take(self, patch: Patch, placed: list[int]) -> None:
+    def _take(self, patch: Patch, placed: list[Patch]) -> None:
         """Place a new patch and all that waited for it, or park it."""
         todo = [patch]
         while todo:
@@ -148,7 +148,8 @@ class History:
             if -1 in parents:
                 self._park(patch, patch.parents[parents.index(-1)] if patch.parents else Id(0, ""))
                 continue
-            placed.append(self.append(patch, parents))
+            self.append(patch, parents)
+            placed.append(patch)
             for id in self._waiting.pop(patch.id, ()):
                 todo.append(self._parked.pop(id))
 
@@ -163,7 +164,9 @@ class History:
 
     def append(self, patch: Patch, parents: list[int] | None = None) -> int:
         """Place a new patch whose parents have their place; its event is returned."""
-        parents = sorted(self._parents(patch) if parents is None else parents)
+        parents = self._parents(patch) if parents is None else parents
+        if len(parents) > 1:
+            parents.sort()
         return self.graph.append(
             patch.time, patch.session, parents, patch.ops, patch.author, patch.wall, patch.message
         )
@@ -280,7 +283,8 @@ class History:
     def ids(self, events: Iterable[int]) -> tuple[Id, ...]:
         """The ids of events, ascending."""
         if self.base is None:
-            return tuple(sorted(self._id(event) for event in events))
+            ids = [self._id(event) for event in events]
+            return tuple(sorted(ids)) if len(ids) > 1 else tuple(ids)
         some = list(events)
         known = [self._id(event) for event in some if event]
         return tuple(sorted([*known, *self.base.heads] if 0 in some else known))
@@ -340,6 +344,11 @@ class History:
             self._judged += 1
         if self._judged < len(graph):
             self.merge.script(len(graph))
+
+    @property
+    def read_only(self) -> bool:
+        """Whether something of a later format was given; see `unsupported`."""
+        return bool(self._unsupported)
 
     @property
     def unsupported(self) -> UnsupportedVersion | None:

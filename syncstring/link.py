@@ -51,6 +51,7 @@ class Link:
         """How many patches the packs have, as far as this session has looked."""
         self._sure: set[Id] = set()  # seen by a sure read, acknowledged, or in a pack
         self._held: dict[Id, Patch] = {}  # what is not known to be in a pack
+        self._read: dict[Id, Row] = {}  # of those, the rows that a sure read gave: not parsed again
         self._feeds: list[Feed] = []
 
     # --- opening ------------------------------------------------------------
@@ -69,6 +70,7 @@ class Link:
         self.rows = len(contents.rows)
         for row in contents.rows:
             self._note(row)
+        self.arrivals.clear()  # whoever opens has it in the contents
         self.stale = False
         self.problems += contents.problems
         return contents
@@ -78,15 +80,23 @@ class Link:
         """What whoever drives this reads, and hands to `take`: of rows, and of the manifest."""
         return self._feeds
 
-    def _note(self, row: Row) -> Patch | None:
-        """Remember a row that a sure read gave."""
+    def _note(self, row: Row) -> Id | None:
+        """Remember a row that a sure read gave; None if it can't be read. What the document may not know
+        goes to it."""
         try:
-            patch = Patch.from_row(row)
+            id = Id(*row["id"][1:])
+            if self._read.get(id) != row:
+                patch = Patch.from_row(row)
+                # Else a feed showed it, or it is ours; another content than what was shown is what stayed.
+                if self._held.get(id) != patch:
+                    self.arrivals.append((row, True))
+                self._held[id] = patch
+                self._read[id] = row
         except SyncstringError:
+            self.arrivals.append((row, True))  # the document says what is wrong with it
             return None
-        self._sure.add(patch.id)
-        self._held[patch.id] = patch
-        return patch
+        self._sure.add(id)
+        return id
 
     # --- receiving ------------------------------------------------------------
 
@@ -108,17 +118,18 @@ class Link:
             self._forget_unsure()
             return
         try:
+            if Id(*row["id"][1:]) in self._held:
+                return
             patch = Patch.from_row(row)
-        except SyncstringError:
-            self.arrivals.append((row, False))  # the document says what is wrong with it
-            return
-        if patch.id not in self._held:
             self._held[patch.id] = patch
-            self.arrivals.append((row, False))
+        except SyncstringError:
+            pass  # the document says what is wrong with it
+        self.arrivals.append((row, False))
 
     def _forget_unsure(self) -> None:
         """What was dropped is to arrive again."""
         self._held = {id: patch for id, patch in self._held.items() if id in self.outbox}
+        self._read.clear()
 
     async def refresh(self) -> None:
         """Read everything that may have been missed; put back what is held here and nowhere else.
@@ -134,14 +145,10 @@ class Link:
             return
         self.rows = len(rows)
         safe: set[Id] = set()
-        known = dict(self._held)
         for row in rows:
-            patch = self._note(row)
-            # Another content than the one that a feed showed: this one stayed.
-            if patch is None or known.get(patch.id) != patch:
-                self.arrivals.append((row, True))
-            if patch is not None:
-                safe.add(patch.id)
+            id = self._note(row)
+            if id is not None:
+                safe.add(id)
         await self._follow(manifest, safe)
         lost = [patch for id, patch in self._held.items() if id not in safe and id not in self.outbox]
         self._sure.difference_update(patch.id for patch in lost)
@@ -165,6 +172,7 @@ class Link:
                     self.outbox.pop(id, None)
                     self.sent.discard(id)
                     del self._held[id]
+                    self._read.pop(id, None)
                     self._sure.discard(id)
         self.packed = max(self.packed, manifest.total)
 
@@ -198,6 +206,7 @@ class Link:
                 self._sure.add(patch.id)
                 self.outbox.pop(patch.id, None)
                 self.sent.discard(patch.id)
+                self.rows += 1
                 done.append(patch.id)
             elif refused is None and patch.id in self.outbox:  # else it was withdrawn meanwhile
                 refused = (patch, verdict)
@@ -249,6 +258,7 @@ class Link:
         """These don't count any more, and aren't put back."""
         for patch in patches:
             self._held.pop(patch.id, None)
+            self._read.pop(patch.id, None)
             self.sent.discard(patch.id)
 
     async def close(self) -> None:

@@ -79,7 +79,8 @@ class _Traffic:
         self._sent: asyncio.Condition
         self._stale: asyncio.Event
         self._refreshing: asyncio.Lock
-        self._busy = False
+        self._packing: asyncio.Task[None] | None = None
+        self._tried = 0  # rows there were when packing was tried last
         self.failure: SyncstringError | None = None
 
     def _run(self) -> None:
@@ -149,16 +150,20 @@ class _Traffic:
         """See whatever was acknowledged before this call."""
         async with self._refreshing:
             await self.link.refresh()
-        if self.link.rows >= PACK_AT and not self._busy and not self.link.deleted:
-            self._tasks.append(asyncio.create_task(self._pack_quietly()))
+        self._pack_soon()
+
+    def _pack_soon(self) -> None:
+        """Pack in the background, where it is time; and, where that didn't help, not again before there is
+        more to pack."""
+        if self.link.rows >= max(PACK_AT, self._tried + PACK_AT // 5) and not self.link.deleted:
+            self._tried = self.link.rows
+            if self._packing is None or self._packing.done():
+                self._packing = asyncio.create_task(self._pack_quietly())
 
     async def _pack_quietly(self) -> None:
-        self._busy = True
-        try:
-            with suppress(SyncstringError):
-                await self.link.archive.pack()
-        finally:
-            self._busy = False
+        with suppress(SyncstringError):
+            if await self.link.archive.pack():
+                self._tried = 0
 
     def post(self, patches: list[Patch]) -> None:
         """From the caller's thread: patches to send."""
@@ -178,6 +183,7 @@ class _Traffic:
             while self.link.outbox:
                 try:
                     await self.link.send()
+                    self._pack_soon()
                     pause = FIRST_PAUSE
                     self.failure = None
                 except (ConflictingPatch, DocumentDeleted) as error:
@@ -215,6 +221,8 @@ class _Traffic:
             return
 
         async def end() -> None:
+            if self._packing is not None:
+                self._tasks.append(self._packing)
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -291,6 +299,25 @@ class StoredDocument(Document):
             raise DocumentDeleted(f"document {self._traffic.link.doc} was deleted")
         return self.pull()
 
+    def bring(self, patches: Iterable[Patch]) -> list[Splice]:
+        """Take in patches that were made elsewhere, and send them: an import. What the editor must apply.
+
+        The same patches again change nothing. `flush` waits until they are safe.
+        """
+        given = list(patches)
+        splices = self.receive(given)
+        if self.history.base is not None and self.parked:
+            splices += self._grow()
+        new = [patch for patch in given if patch.id in self.history and self.history.patch(patch.id) == patch]
+        if self._kept is not None:
+            self._kept.add(patch.to_row(self._traffic.link.doc) for patch in new)
+        self._traffic.post(sorted(new, key=lambda patch: patch.id))
+        return splices
+
+    def _grow(self) -> list[Splice]:
+        """Read what came before the checkpoint: something refers to it."""
+        return self.adopt(self._traffic.call(self._traffic.link.archive.read(whole=True)).patches)
+
     def pull(self) -> list[Splice]:
         """Take in what has arrived by itself; what the editor must apply. Doesn't wait."""
         arrivals = self._traffic.link.arrivals
@@ -303,7 +330,7 @@ class StoredDocument(Document):
         splices += self.receive(seen)
         splices += self.receive(sure, stored=True)
         if self.history.base is not None and self.parked:
-            splices += self.adopt(self._traffic.call(self._traffic.link.archive.read(whole=True)).patches)
+            splices += self._grow()
         return splices
 
     @property
