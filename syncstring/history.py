@@ -71,6 +71,14 @@ class History:
         self._plant()
         self.add(patches)
 
+    @classmethod
+    def of_graph(cls, graph: EventGraph) -> History:
+        """The history whose patches are the events of a graph, which is handed over. O(1)."""
+        history = cls()
+        history.graph = graph
+        history.merge = Merge(graph)
+        return history
+
     def _plant(self) -> None:
         """Begin a graph: with nothing, or with the base as one event that inserted its text."""
         self.graph = EventGraph()

@@ -79,7 +79,7 @@ def _trace(name: str) -> Source:
 
     with working(f"reading {name}"):
         trace = read_trace(name)
-        return Source(name, _timeline(trace.patches))
+        return Source(name, Timeline(trace.history(), now=clock))
 
 
 def _git(name: str) -> Source:
