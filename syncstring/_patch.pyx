@@ -59,6 +59,13 @@ class Splice(NamedTuple):
 
 # --- the door -----------------------------------------------------------------------------------------
 
+cdef str _shown(object value):
+    try:
+        return f"{value!r:.60}"
+    except Exception:  # a huge int has no repr, and who knows what others do
+        return f"a {type(value).__name__}"
+
+
 cdef Py_ssize_t _count(object value, str what) except -1:
     cdef Py_ssize_t number
     if type(value) is not int:
@@ -67,7 +74,7 @@ cdef Py_ssize_t _count(object value, str what) except -1:
                 raise TypeError
             value = index(value)
         except TypeError:
-            raise PatchError(f"{what} of a splice is {value!r:.40}; it is a whole number of code points") from None
+            raise PatchError(f"{what} of a splice is {_shown(value)}; it is a whole number of code points") from None
     number = PyNumber_AsSsize_t(value, NULL)
     if number < 0 or number > LARGEST:
         shown = value if value.bit_length() < 128 else f"a number of {value.bit_length():,} bits"
@@ -101,7 +108,7 @@ cdef class _Reader:
 
     cdef int read(self, object splice) except -1:
         if type(splice) is not tuple and type(splice) is not Splice and not isinstance(splice, (tuple, list)):
-            raise PatchError(f"a splice is (pos, delete, insert); this is a {type(splice).__name__}")
+            raise PatchError(f"a splice is (pos, delete, insert); this is {_shown(splice)}")
         if len(splice) != 3:
             raise PatchError(f"a splice is (pos, delete, insert); this has {len(splice)} parts")
         self.pos = _count(splice[0], "pos")

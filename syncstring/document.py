@@ -30,10 +30,11 @@ from syncstring._patch import (
     ops_splices,
     transform,
 )
+from syncstring.clock import Clocks, time_above
 from syncstring.errors import PatchError, SyncstringError, UnknownVersion
 from syncstring.history import Base, History
 from syncstring.merge import Tip
-from syncstring.patch import MAX_PARENTS, MAX_TIME, MAX_TIME_STEP, MIN_WILD_TIME, Id, Patch, chained
+from syncstring.patch import MAX_PARENTS, MIN_WILD_TIME, Id, Patch, chained
 from syncstring.timeline import Heads, Ref, Run, Timeline, Versions
 from syncstring.undo import Standing, Undone, inverse
 
@@ -100,10 +101,7 @@ class Document:
         zone: tzinfo | None = None,
     ) -> None:
         Patch((1, session), (), (), author, 0)  # says what is wrong with either
-        if not callable(clock) or not (wall is None or callable(wall)):
-            raise PatchError(
-                f"clock is {clock!r:.40}, wall {wall!r:.40}; they are functions without arguments"
-            )
+        self._clocks = Clocks(clock, wall)
         if type(size_limit) is not int or size_limit < 0:
             raise PatchError(f"size_limit is {size_limit!r:.40}; it is a number of code points")
         self.session = session
@@ -112,8 +110,6 @@ class Document:
         self.history = History(patches, base)
         self.outgoing: list[Patch] = []
         """Every patch made here that nobody took yet, parents first. Whoever sends them takes them out."""
-        self._clock = clock
-        self._wall = wall
         self._last = 0  # the greatest time of a patch made here: none of them is given twice
         self._tip = Tip(self.history.graph)
         self._tip.advance()
@@ -266,7 +262,7 @@ class Document:
         What exceeds one row becomes a chain of patches, of which the last is returned and bears the
         message. `PatchError` for a bad message or clock. O(n log n) for n splices.
         """
-        return self._commit(self._now(), message) if self._pending else None
+        return self._commit(self._clocks.read(), message) if self._pending else None
 
     def _commit(self, now: tuple[int, int], message: str | None = None) -> Patch | None:
         ops = compose(self._pending)
@@ -311,7 +307,7 @@ class Document:
         links = merging + chained(ops)
         for i, link in enumerate(links):
             seen, known = known[-MAX_PARENTS:], known[:-MAX_PARENTS]
-            time = self._time(present, last, seen[-1].time if seen else 0)
+            time = time_above(present, last, seen[-1].time if seen else 0, self._has_time)
             said = message if i == len(links) - 1 else None
             id = Id(time, self.session)
             if said is None and len(link) < 100 and time < MIN_WILD_TIME:
@@ -327,23 +323,8 @@ class Document:
             last = max(last, time)
         return chain
 
-    def _now(self) -> tuple[int, int]:
-        """What the clock and the author's own say; a call that makes patches asks once, before all else."""
-        time = _asked("clock", self._clock)
-        wall = time if self._wall is None else _asked("wall", self._wall)
-        # Nobody follows a clock beyond 2112: from there on times only count up.
-        time = min(time, MIN_WILD_TIME - 1)
-        return time - time % 1_000, max(0, min(wall, MAX_TIME))
-
-    def _time(self, present: int, last: int, parents: int) -> int:
-        """The time of a patch made now: above all times known, the last of which is `last`."""
-        time = max(present, last + 1)
-        most = max(MIN_WILD_TIME - 1, parents + MAX_TIME_STEP)
-        if time > most:  # the edit is of a version before somebody's clock ran wild
-            time = most
-            while self.history.graph.find(time, self.session) >= 0:
-                time -= 1
-        return time
+    def _has_time(self, time: int) -> bool:
+        return self.history.graph.find(time, self.session) >= 0
 
     # --- others' edits ------------------------------------------------------------------------------------
 
@@ -465,7 +446,7 @@ class Document:
         _fit(given, history.merge.size_at(events))
         if ops:
             self._allow(ops, events)
-        now = self._now()
+        now = self._clocks.read()
         self._commit(now)
         applied: list[Splice] = []
         patch = None
@@ -493,7 +474,7 @@ class Document:
 
     def _step_back(self, steps: list[tuple[Id, ...]], others: list[tuple[Id, ...]]) -> Edit:
         self._writable(0)
-        now = self._now()
+        now = self._clocks.read()
         if steps is self._undos:  # of what is uncommitted, if there is any
             self._writable(len(self) - growth(compose(self._pending)))
         self._commit(now)
@@ -514,7 +495,7 @@ class Document:
         version = self._timeline.version(ref)
         if version.id is None:
             raise UnknownVersion(f"{ref!r:.60} names no single patch that could be taken back")
-        chain, edit = self._take_back((version.id,), self._now())
+        chain, edit = self._take_back((version.id,), self._clocks.read())
         if chain:
             self._done(chain)
         return edit
@@ -559,7 +540,7 @@ class Document:
         """
         old = self._timeline.text(ref)
         self._writable(len(old))
-        now = self._now()
+        now = self._clocks.read()
         self._commit(now)
         ops = compose(diff_texts(self.text, old))
         if not ops:
@@ -612,10 +593,3 @@ def _fit(splices: Iterable[Sequence[Any]], size: int) -> None:
         if index(pos) + index(delete) > size:
             raise PatchError(f"a splice at {pos} deletes {delete}, which is not within a text of {size}")
         size += len(insert) - index(delete)
-
-
-def _asked(name: str, clock: Callable[[], int]) -> int:
-    time = clock()
-    if type(time) is not int:
-        raise PatchError(f"{name}() gives {time!r:.40}; it gives microseconds since the epoch, as an int")
-    return time

@@ -41,6 +41,7 @@ class Merge:
         self._script = Script(graph)
         self._weaves: OrderedDict[tuple[int, int], Weave] = OrderedDict()
         self._checkpoints: OrderedDict[int, str] = OrderedDict()
+        self._walker: Walker | None = None  # of the bubble woven last
 
     # Prefixes of the time order.
 
@@ -69,6 +70,7 @@ class Merge:
         self._script = Script(self.graph)
         self._weaves.clear()
         self._checkpoints.clear()
+        self._walker = None
 
     def size(self, n: int) -> int:
         """The length of the text of the first n events in time order."""
@@ -105,9 +107,12 @@ class Merge:
         """The weave of a bubble whose base is resolved."""
         weave = self._weaves.get((first, last))
         if weave is None:
-            size = self._script.size_at(first) if first <= len(self._script) else self.size(first)
-            walker = Walker(self.graph, first, size)
-            walker.walk_all(plan(self.graph, first, last))
+            walker = self._walker
+            if walker is None or walker.base != first or first + walker.walked > last:
+                size = self._script.size_at(first) if first <= len(self._script) else self.size(first)
+                walker = self._walker = Walker(self.graph, first, size)
+            # A bubble that grows is not walked again: only what is new.
+            walker.walk_all(plan(self.graph, first + walker.walked, last))
             weave = self._weaves[first, last] = Weave(walker)
             while len(self._weaves) > WEAVES_KEPT:
                 self._weaves.popitem(last=False)

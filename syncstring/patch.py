@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple
 
 from syncstring._events import name_hash
 from syncstring._patch import MAX_COUNT, Ops, Splice, compose, decode_delta, encode_delta, ops_splices
+from syncstring.compact import SAME, Reader, put, put_session, put_text
 from syncstring.errors import MalformedRow, PatchError, UnsupportedVersion
 
 __all__ = [
@@ -40,6 +41,9 @@ _PARENT = re.compile(r"([1-9][0-9]{0,15}):([0-9A-Za-z_-]{1,48})")
 _DOC = re.compile(r"[0-9a-f]{40}")
 _NO_DOC = "0" * 40  # every document's key is as long, so a row's size doesn't depend on which it is
 _FIELDS = ("v", "id", "author", "wall", "parents", "delta")
+_BYTES = 0x50  # the first byte of compact bytes, plus
+_WALL, _MESSAGE, _PARENTS = 1, 2, 4
+_KEEP, _INSERT, _DELETE = 0, 1, 2
 _LONE = re.compile("[\ud800-\udfff]")
 
 
@@ -288,30 +292,31 @@ class Patch:
         time, session = self._id
         flags = _WALL * (self._wall != time) | _MESSAGE * (self._message is not None)
         flags |= _PARENTS * (len(self._parents) != 1 or self._parents[0][1] != session)
-        out = bytearray([_FORMAT | flags])
+        out = bytearray([_BYTES | flags])
         out += time.to_bytes(7, "big")
-        _put_session(out, session)
+        put_session(out, session)
         if flags & _PARENTS:
-            _put(out, len(self._parents))
+            put(out, len(self._parents))
         for parent in self._parents:
-            _put(out, time - parent[0])
+            put(out, time - parent[0])
             if flags & _PARENTS:
                 if parent[1] == session:
-                    out.append(_SAME)
+                    out.append(SAME)
                 else:
-                    _put_session(out, parent[1])
-        _put_text(out, self._author)
+                    put_session(out, parent[1])
+        put_text(out, self._author)
         if flags & _WALL:
-            _put(out, self._wall)
+            ahead = self._wall - time
+            put(out, ahead << 1 if ahead > 0 else (-ahead << 1) - 1)
         if self._message is not None:
-            _put_text(out, self._message)
+            put_text(out, self._message)
         for op in self._ops:
             if isinstance(op, str):
                 text = op.encode()
-                _put(out, len(text) << 2 | 1)
+                put(out, len(text) << 2 | 1)
                 out += text
             else:
-                _put(out, op << 2 if op > 0 else -op << 2 | 2)
+                put(out, op << 2 if op > 0 else -op << 2 | 2)
         return bytes(out)
 
     @classmethod
@@ -320,12 +325,12 @@ class Patch:
         `UnsupportedVersion` for another format's."""
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise MalformedRow(f"patch bytes are bytes; this is {_shown(data)}")
-        reader = _Reader(bytes(data))
+        reader = Reader(bytes(data))
         try:
             if len(data) > 2 * MAX_ROW:
                 raise MalformedRow(f"there are {len(data):,}; no row's patch has as many")
             first = reader.take(1, "the format")[0]
-            if first & ~(_WALL | _MESSAGE | _PARENTS) != _FORMAT:
+            if first & ~(_WALL | _MESSAGE | _PARENTS) != _BYTES:
                 raise UnsupportedVersion(f"they begin with {first:#04x}; this library reads 0x50 to 0x57")
             time = int.from_bytes(reader.take(7, "the time"), "big")
             session = reader.session(None)
@@ -335,7 +340,10 @@ class Patch:
                 older = time - reader.number("a parent's time")
                 parents.append((older, reader.session(session) if first & _PARENTS else session))
             author = reader.text("the author", reader.number("the author's length"))
-            wall = reader.number("wall") if first & _WALL else time
+            wall = time
+            if first & _WALL:
+                ahead = reader.number("wall")
+                wall += -(ahead + 1 >> 1) if ahead & 1 else ahead >> 1
             message = reader.text("the message", reader.number("its length")) if first & _MESSAGE else None
             patch = cls.of_ops((time, session), parents, reader.ops(), author, wall, message)
             if patch.to_bytes() != reader.data:
@@ -461,98 +469,6 @@ def _parse_parents(written: str) -> tuple[Id, ...]:
             raise MalformedRow(f"parents: {token!r:.80} stands after one that isn't less; they ascend by id")
         parents.append(parent)
     return tuple(parents)
-
-
-# --- bytes -------------------------------------------------------------------------------------------
-
-_FORMAT = 0x50
-_KEEP, _INSERT, _DELETE = 0, 1, 2
-_WALL, _MESSAGE, _PARENTS = 1, 2, 4
-_SAME = 0xFF  # in place of a session: the patch's own
-_BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
-_PACKED = re.compile(r"[0-9a-z]{12}")
-
-
-def _put(out: bytearray, number: int) -> None:
-    """LEB128: seven bits a byte, low ones first, the top bit says that more follow."""
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-
-
-def _put_text(out: bytearray, text: str) -> None:
-    data = text.encode()
-    _put(out, len(data))
-    out += data
-
-
-def _put_session(out: bytearray, session: str) -> None:
-    """Twelve digits in base 36 as 63 bits; others as 0x80 | length (up to 48) and their letters."""
-    if _PACKED.fullmatch(session):
-        out += int(session, 36).to_bytes(8, "big")
-    else:
-        out.append(0x80 | len(session))
-        out += session.encode()
-
-
-class _Reader:
-    """Bytes from the left; whatever isn't there is a `MalformedRow`."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.at = 0
-
-    def take(self, count: int, what: str) -> bytes:
-        start, self.at = self.at, self.at + count
-        if self.at > len(self.data):
-            raise MalformedRow(f"they end at {len(self.data)} inside {what}; were they cut off?")
-        return self.data[start : self.at]
-
-    def number(self, what: str) -> int:
-        result = shift = 0
-        while (byte := self.take(1, what)[0]) > 0x7F and shift < 56:
-            result |= (byte & 0x7F) << shift
-            shift += 7
-        result |= byte << shift
-        if result > MAX_COUNT << 2 | 3:
-            raise MalformedRow(f"{what} before {self.at} is a number of 2^55 or more")
-        return result
-
-    def text(self, what: str, count: int) -> str:
-        try:
-            return self.take(count, what).decode()
-        except UnicodeDecodeError:
-            raise MalformedRow(f"{what} before {self.at} is not UTF-8") from None
-
-    def session(self, own: str | None) -> str:
-        first = self.take(1, "a session")[0]
-        if own is not None and first == _SAME:
-            return own
-        if first & 0x80:
-            return self.text("a session", first & 0x7F)
-        self.at -= 1
-        number = int.from_bytes(self.take(8, "a session"), "big")
-        if number >= 36**12:
-            raise MalformedRow(f"a session before {self.at} is a number of more than 12 digits in base 36")
-        return "".join(_BASE36[number // 36**place % 36] for place in range(11, -1, -1))
-
-    def ops(self) -> Ops:
-        ops: list[int | str] = []
-        before = 3
-        while self.at < len(self.data):
-            number = self.number("an operation")
-            count, kind = number >> 2, number & 3
-            if kind == 3:
-                raise UnsupportedVersion(f"an operation of kind 3 before {self.at}; upgrade syncstring")
-            if not count or kind == before:
-                wrong = "is of the last one's kind" if count else "does nothing"
-                raise MalformedRow(f"an operation before {self.at} {wrong}")
-            ops.append(self.text("an insertion", count) if kind == _INSERT else -count if kind else count)
-            before = kind
-        if before == _KEEP:
-            raise MalformedRow("what is kept at the end isn't written")
-        return tuple(ops)
 
 
 # --- deltas that are too long for one row ------------------------------------------------------------

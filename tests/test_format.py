@@ -465,7 +465,8 @@ def packed(row: dict[str, Any]) -> bytes:
         out += number(time - int(older))
         out += b"" if plain else b"\xff" if by == session else session_of(by)
     out += string(row["author"])
-    out += b"" if row["wall"] == time else number(row["wall"])
+    ahead = row["wall"] - time
+    out += b"" if not ahead else number(2 * ahead if ahead > 0 else -2 * ahead - 1)
     out += string(row["message"]) if "message" in row else b""
     return out + b"".join(map(operation, decode_delta(row["delta"])))
 

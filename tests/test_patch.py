@@ -807,7 +807,7 @@ BOTH = Patch((5, "s"), [(4, "s"), (4, "t")], [], "a", 5).to_bytes()
         (SHORT[:10] + b"\x05" + SHORT[11:], "a parent's time is 0"),
         (SHORT[:10] + b"\x06" + SHORT[11:], "a parent's time is -1"),
         (SHORT[:10] + b"\x00" + SHORT[11:], "is not above a parent's, 5"),
-        (b"\x51" + SHORT[1:] + b"\x05", "not in canonical form"),
+        (b"\x51" + SHORT[1:] + b"\x00", "not in canonical form"),
         (BOTH[:11] + b"\x01\xff\x01\xff" + BOTH[-2:], "not in canonical form"),
         (BOTH[:11] + b"\x01\x81t\x01\xff" + BOTH[-2:], "not in canonical form"),
         (BOTH[:11] + b"\x01\x81s\x01\x81t" + BOTH[-2:], "not in canonical form"),
