@@ -78,6 +78,22 @@ SECTIONS = [
         ],
     ),
     Section(
+        "The whole history, stored",
+        """Every edit with its author and time, from which any version can be read. Ours is a pack without a
+        checkpoint, decoded patch by patch when it is loaded; to open a stored document for editing it isn't
+        read at all. loro's snapshot has the text beside the history, which it leaves undecoded until it is
+        asked for. pycrdt keeps no times, and no edit's own version but as what a client knew.""",
+        [
+            Row(Turn("save", trace), figure, f"{trace}, {label}", unit)
+            for figure, label, unit in (
+                ("bytes", "in all", "B"),
+                ("an edit", "an edit", "B"),
+                ("load", "loading, then the text", "s"),
+            )
+            for trace in ("automerge-paper", "sveltecomponent", "friendsforever")
+        ],
+    ),
+    Section(
         "Text of an old version",
         """Ten versions a run, others in each run, the same for all: what a random transaction and everything
         its author had seen make. The history is in memory. Cold: whatever was derived from it is dropped

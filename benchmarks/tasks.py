@@ -83,6 +83,12 @@ class Contender(Protocol):
     def take_at_once(self, document: Any, updates: list[Any]) -> None:
         """Take updates in, all known from the start: the fastest way there is."""
 
+    def save(self, document: Any) -> list[bytes]:
+        """The whole history, as it would be stored."""
+
+    def load(self, saved: list[bytes]) -> Any:
+        """A document from that; its text is asked for at once."""
+
     def slide(self, document: Any, updates: list[Any], stops: list[int]) -> Iterator[str]:
         """Hold the text after each transaction in turn; the texts at the stops are yielded."""
 
@@ -126,6 +132,20 @@ def exchange(contender: Contender, trace: Trace, seed: int) -> Outcome:
     figures["keystroke"] = median(keys or sizes)
     figures["update"] = sum(sizes) / len(sizes)
     return Outcome(figures)
+
+
+def save(contender: Contender, trace: Trace, seed: int) -> Outcome:
+    mine = _prepared(contender, trace)
+    document = contender.type_all(mine) if trace.is_sequential else contender.exchange(mine)[0][0]
+    saved = contender.save(document)
+    began = _clock()
+    loaded = contender.load(saved)
+    text = contender.text(loaded)
+    took = process_time() - began
+    _verify(text, trace.end, "after it was saved and loaded")
+    size = sum(map(len, saved))
+    edits = sum(len(step.splices) for step in trace.steps)
+    return Outcome({"bytes": size, "an edit": size / edits, "load": took})
 
 
 def _is_keystroke(splices: list[tuple[int, int, str]]) -> bool:
@@ -221,6 +241,7 @@ def apply(contender: Contender, trace: Trace, seed: int) -> Outcome:
 TASKS: dict[str, Callable[[Contender, Trace, int], Outcome]] = {
     "typing": typing,
     "exchange": exchange,
+    "save": save,
     "versions": versions,
     "slider": slider,
     "diff": diff,

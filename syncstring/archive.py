@@ -40,7 +40,7 @@ from syncstring.manifest import (
     rows_of_checkpoint,
     rows_of_pack,
 )
-from syncstring.patch import Id, Patch
+from syncstring.patch import MAX_PARENTS, Id, Patch
 from syncstring.store import Key, Row, Store, key_of, of_document, same
 
 __all__ = [
@@ -197,7 +197,7 @@ class Archive:
             if manifest.deleted:
                 raise DocumentDeleted(f"document {self.doc} was deleted")
             try:
-                if not whole and suffices(manifest.checkpoint, patches):
+                if not whole and suffices(manifest, patches):
                     base = await self._base(manifest.checkpoint)
                     return Contents(manifest, base, patches, rows, problems)
                 known = [patch for pack in manifest.packs for patch in await self.patches(pack)]
@@ -243,9 +243,12 @@ class Archive:
         if manifest.deleted:
             raise DocumentDeleted(f"document {self.doc} was deleted")
         try:
-            history, packed, contents = await self._known(manifest)
+            return await self._pack(before, manifest, everything)
         except _Moved:
-            return None  # somebody else packs at this moment
+            return None  # somebody else packs or sweeps at this moment: our swap would be lost
+
+    async def _pack(self, before: Row, manifest: Manifest, everything: bool) -> Packed | None:
+        history, packed, contents = await self._known(manifest)
         chosen = _choose(history, packed, everything)
         if not chosen:
             await self._clear(contents, packed)
@@ -257,9 +260,12 @@ class Archive:
         pack, rows = rows_of_pack(
             self.doc, self._fresh()[:20], [*merged, *new], keep[-1] if keep else None, heads
         )
-        checkpoint, text = rows_of_checkpoint(
-            self.doc, self._fresh()[:20], heads, pack.total, history.merge.text(chosen)
-        )
+        checkpoint: Checkpoint | None = None
+        text: list[Row] = []
+        if len(heads) <= MAX_PARENTS:  # else nobody could name all of them as parents
+            checkpoint, text = rows_of_checkpoint(
+                self.doc, self._fresh()[:20], heads, pack.total, history.merge.text(chosen)
+            )
         after = manifest.next(packs=(*keep, pack), checkpoint=checkpoint)
         written = [*rows, *text]
         await self._write(written)
@@ -277,7 +283,7 @@ class Archive:
         The manifest was read before the rows: who packs in between makes our swap lose."""
         rows = await self.rows()
         patches, problems = _parsed(rows)
-        if suffices(manifest.checkpoint, patches):
+        if suffices(manifest, patches):
             base = await self._base(manifest.checkpoint)
             return History(patches, base), set(), Contents(manifest, base, patches, rows, problems)
         known = [patch for pack in manifest.packs for patch in await self.patches(pack)]
@@ -290,11 +296,7 @@ class Archive:
         keep = list(manifest.packs)
         merged: list[Patch] = []
         while keep and keep[-1].count < 2 * (count + len(merged)):
-            try:
-                merged = [*await self.patches(keep[-1]), *merged]
-            except _Moved:
-                raise StoreUnavailable(f"document {self.doc} is packed by others; try again") from None
-            keep.pop()
+            merged = [*await self.patches(keep.pop()), *merged]
         return keep, merged
 
     async def _write(self, rows: Sequence[Row]) -> None:
@@ -303,14 +305,12 @@ class Archive:
             if not verdict.fine:
                 raise StoreUnavailable(f"pack row {row['id']} was not taken: {verdict.kind} {verdict.reason}")
 
-    async def _compare(self, pack: Pack, patches: list[Patch], checkpoint: Checkpoint) -> None:
+    async def _compare(self, pack: Pack, patches: list[Patch], checkpoint: Checkpoint | None) -> None:
         """Read back what was written: a pack is trusted with the only copy."""
-        try:
-            if await self.patches(pack) != patches:
-                raise CorruptStore(f"pack {pack.name} doesn't read as it was written; nothing was changed")
+        if await self.patches(pack) != patches:
+            raise CorruptStore(f"pack {pack.name} doesn't read as it was written; nothing was changed")
+        if checkpoint is not None:
             checkpoint.read(await self.section(checkpoint.text))
-        except _Moved:
-            raise StoreUnavailable(f"pack {pack.name} is gone before it was listed; try again") from None
 
     async def _swap(self, before: Row, after: Manifest, written: Sequence[Row] = ()) -> bool:
         """Put the manifest in its place. False: certainly not, and what was written for it is removed."""
@@ -370,14 +370,15 @@ class Archive:
         raise StoreUnavailable(f"document {self.doc} is packed by others all the time; try again")
 
 
-def suffices(checkpoint: Checkpoint | None, patches: Sequence[Patch]) -> bool:
+def suffices(manifest: Manifest, patches: Sequence[Patch]) -> bool:
     """Whether a checkpoint and these patches, all that there are beside packs, are enough to go on.
 
-    They are if there is no checkpoint, or each has parents, which are all among them or are exactly the
+    They are if there are no packs, or each has parents, which are all among them or are exactly the
     checkpoint's heads: then nothing of what is missing can stand beside anything that is typed.
     """
+    checkpoint = manifest.checkpoint
     if checkpoint is None:
-        return True
+        return not manifest.packs
     ids = {patch.id for patch in patches}
     return all(
         patch.parents

@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -37,8 +38,9 @@ def work(path: str, role: str, seed: int, pipe: int, outbox: str | None) -> NoRe
     doc = syncstring.open(path, "killed", author=role, outbox=outbox, limit=60)
     while True:
         if role == "packer":
-            doc.sync()
-            doc.pack(everything=chance.random() < 0.5)
+            with suppress(syncstring.StoreUnavailable):  # the file is busy
+                doc.sync()
+                doc.pack(everything=chance.random() < 0.5)
             time.sleep(chance.random() * 0.01)
             continue
         made = []

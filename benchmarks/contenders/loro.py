@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
-from loro import ID, Frontiers, LoroDoc
+from loro import ID, ExportMode, Frontiers, LoroDoc
 
 if TYPE_CHECKING:
     from recordings import Trace
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 LABEL = "loro"
 PACKAGE = "loro"
 KIND = "peer"
-TASKS = ("import", "typing", "exchange", "versions", "slider", "apply")
+TASKS = ("import", "typing", "exchange", "save", "versions", "slider", "apply")
 MERGES = True
 CACHES = True
 
@@ -91,6 +91,17 @@ def take(document: Any, updates: list[bytes]) -> None:
 
 def take_at_once(document: Any, updates: list[bytes]) -> None:
     document.import_batch(updates)
+
+
+def save(document: Any) -> list[bytes]:
+    """The history and, with loro, the text beside it."""
+    return [document.export(ExportMode.Snapshot())]
+
+
+def load(saved: list[bytes]) -> Any:
+    document = empty()
+    document.import_(saved[0])
+    return document
 
 
 class Past:

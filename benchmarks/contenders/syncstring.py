@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from syncstring import Document, Patch, apply
 from syncstring import diff as diff_texts
 from syncstring._text import TextBuffer  # what an editor holds, in place of one
+from syncstring.pack import decode, encode
 
 if TYPE_CHECKING:
     from recordings import Trace
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 LABEL = "syncstring"
 PACKAGE = "syncstring"
 KIND = "ours"
-TASKS = ("import", "typing", "exchange", "versions", "slider", "diff", "apply")
+TASKS = ("import", "typing", "exchange", "save", "versions", "slider", "diff", "apply")
 MERGES = True
 CACHES = True
 
@@ -76,6 +77,15 @@ def take(document: Document, updates: list[bytes]) -> None:
 
 def take_at_once(document: Document, updates: list[bytes]) -> None:
     document.receive([Patch.from_bytes(update) for update in updates])
+
+
+def save(document: Document) -> list[bytes]:
+    """One pack, as a store would keep it, without a checkpoint of the text."""
+    return list(encode(document.history))
+
+
+def load(saved: list[bytes]) -> Document:
+    return Document(session="loader", author="ada", clock=_clock, patches=decode(*saved))
 
 
 class Past:
