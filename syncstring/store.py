@@ -187,7 +187,8 @@ class Store(ABC):
 
     @abstractmethod
     def feed(self, table: str, lower: Key, upper: Key) -> Feed:
-        """What happens to rows in that range, until it is closed. Begins with `Ready` or `Gap`. A reader
+        """What happens to rows in that range, until it is closed. Begins with `Ready` or `Gap`. What a scan
+        begun after `Ready` doesn't show yet is told after that scan, even if it was told before. A reader
         that is slow costs bounded memory: beyond it, it gets a `Gap`."""
 
     @abstractmethod

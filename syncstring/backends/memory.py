@@ -65,7 +65,7 @@ class Faults:
     fail_nth: int = 0
     """The n-th call from now on fails once, before it did anything (0: none)."""
     fail_nth_after: int = 0
-    """The n-th call from now on fails once, after it was done (0: none)."""
+    """The n-th writing call from now on fails once, after it was done (0: none)."""
     counts: dict[str, int] = field(default_factory=dict)
     """How often each of them happened."""
     random: random.Random = field(init=False)
@@ -110,7 +110,8 @@ class _Shared:
 class MemoryStore(Store):
     """Rows in this process. All who share the object share the rows; `client()` gives another that does.
 
-    `pause()` is awaited before each step of each call: whoever passes one in decides who goes on when.
+    `pause()` is awaited before each step of each call: whoever passes one in decides who goes on when. With
+    `limit=inf` nothing here needs an event loop; late changes then wait for more, or for `deliver`.
     """
 
     schemes: ClassVar[tuple[str, ...]] = ("memory",)
@@ -181,7 +182,12 @@ class MemoryStore(Store):
         if self._closed:
             raise StoreError("the store was closed; open it again")
 
-    async def _begin(self, deed: _Deed | None = None, rows: tuple[str, Sequence[Row]] = ("", ())) -> None:
+    async def _begin(
+        self,
+        deed: _Deed | None = None,
+        rows: tuple[str, Sequence[Row]] = ("", ()),
+        chance: bool = True,
+    ) -> None:
         """Perhaps fail, having done nothing (yet), with what feeds may then have shown all the same."""
         self._open()
         await self._step()
@@ -194,8 +200,8 @@ class MemoryStore(Store):
         if faults is None:
             return
         while shared.to_come and faults.random.random() < 0.5:
-            shared.to_come.pop(0)()
-        if faults.due("fail_nth") or faults.happens("lost_before"):
+            self._do_late()
+        if faults.due("fail_nth") or (chance and faults.happens("lost_before")):
             if rows[1] and faults.happens("ghost"):
                 shared.broken = True
                 for row in rows[1]:
@@ -214,8 +220,21 @@ class MemoryStore(Store):
             if faults is not None and (faults.due("fail_nth_after") or faults.happens("lost_after")):
                 raise StoreUnavailable("the store's answer was lost (an injected fault); try again")
         finally:
-            for place in told:
-                self._shared.unsure.pop(place, None)
+            self._settle(told)
+
+    def _do_late(self) -> None:
+        self._shared.to_come.pop(0)()
+        self._settle(list(self._shared.unsure))
+
+    def _settle(self, places: Sequence[tuple[str, Key]]) -> None:
+        """From now on every read sees these. A scan that didn't may have come after a gap that swallowed the
+        change, so that is told again."""
+        for table, key in places:
+            if (table, key) in self._shared.unsure:
+                del self._shared.unsure[table, key]
+                if self.faults is not None and self.faults.stale:
+                    row = _row(key, self._shared.tables[table].get(key))
+                    self._publish(table, {"id": list(key)} if row is None else None, row)
 
     def _put(self, table: str, key: Key, new: Image | None) -> None:
         """Change one row, tell the feeds, and remember what was there until it is sure."""
@@ -329,13 +348,18 @@ class MemoryStore(Store):
         keys = [key for key in known if lower <= key < upper]
         if self.faults is not None:
             self.faults.random.shuffle(keys)
+        breaks = -1  # a scan may fail at any of its batches, at the chance of one call
+        if self.faults is not None and self.faults.happens("lost_before"):
+            breaks = self.faults.random.randrange(len(keys) + 1)
         batch: list[Row] = []
         size = 0
-        for key in keys:
+        for number, key in enumerate(keys):
+            if number == breaks:
+                raise StoreUnavailable("no more answers from the store (an injected fault); try again")
             if len(batch) >= (BATCH if self.faults is None else 3) or size > BATCH_BYTES:
                 yield batch
                 batch, size = [], 0
-                await self._begin()
+                await self._begin(chance=False)
             image = self._stands(table, key)
             if image is not None:
                 batch.append(restored(key, image))
@@ -384,9 +408,10 @@ class MemoryStore(Store):
     def _deliver_some(self) -> None:
         """Deliver in any order, and what is late in one of the event loop's next rounds."""
         shared, faults = self._shared, self.faults
-        if faults is not None:
-            faults.random.shuffle(shared.held)
         while shared.held and not (faults is not None and faults.happens("late")):
+            if faults is not None:
+                at = faults.random.randrange(len(shared.held))
+                shared.held[at], shared.held[-1] = shared.held[-1], shared.held[at]
             self._deliver_one()
         if shared.held and not shared.delivering and self.limit != float("inf"):
             shared.delivering = True
@@ -403,7 +428,7 @@ class MemoryStore(Store):
     def deliver(self) -> None:
         """Let every deed and every change that is late happen now."""
         while self._shared.to_come:
-            self._shared.to_come.pop(0)()
+            self._do_late()
         while self._shared.held:
             self._deliver_one()
 

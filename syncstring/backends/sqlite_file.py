@@ -23,7 +23,6 @@ from syncstring.errors import CorruptStore, PatchError, StoreError, StoreUnavail
 from syncstring.store import TABLES, Image, Key, Row, restored
 
 __all__ = [
-    "Connect",
     "Noted",
     "SqliteFile",
     "Stored",
@@ -45,6 +44,7 @@ __all__ = [
 
 APPLICATION: Final = 0x53594E43  # "SYNC"
 FORMAT: Final = 1
+SMALLEST: Final = 512  # bytes of a database that isn't empty
 BATCH: Final = 1_000  # rows of a scan, or
 BATCH_BYTES: Final = 8 << 20
 
@@ -88,6 +88,7 @@ def _schema() -> dict[str, str]:
 SCHEMA: Final = _schema()
 
 _Marks: TypeAlias = list[tuple[int, ...] | None]
+_UNWRITABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)  # the file, or its folder
 
 
 # --- the file ------------------------------------------------------------
@@ -123,9 +124,13 @@ class SqliteFile:
             raise StoreError(f"{self.path} is no file; a store is one")
         elif not os.access(self._real, os.R_OK):
             raise StoreError(f"{self.path} can't be read; ask whoever owns it")
+        elif 0 < os.path.getsize(self._real) < SMALLEST:
+            # SQLite takes it for an empty one, and would overwrite it.
+            raise CorruptStore(f"{self.path} is not a database; name another file")
         try:
             with told(self.path):
-                self._open(read_only)
+                # SQLite itself takes a while to notice: it lets a transaction begin on what it can't write.
+                self._open(read_only or (os.path.exists(self._real) and not os.access(self._real, os.W_OK)))
         except BaseException:
             self.close()
             raise
@@ -139,9 +144,7 @@ class SqliteFile:
                 self.reader = self._dial("rw")
                 return
         except sqlite3.OperationalError as error:
-            if _code(error) not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
-                raise
-            if not os.path.exists(self._real):
+            if _code(error) not in _UNWRITABLE or not os.path.exists(self._real):
                 raise
         self.read_only = True
         self.close()
@@ -151,7 +154,7 @@ class SqliteFile:
         except sqlite3.OperationalError as error:
             # A log can't be read without an index beside it, which can't be made in a folder that can't be
             # written. Without a log, the file alone is the whole, for as long as it stays as it is.
-            if _code(error) != sqlite3.SQLITE_CANTOPEN or os.path.exists(self._real + "-wal"):
+            if _code(error) not in _UNWRITABLE or os.path.exists(f"{self._real}-wal"):
                 raise
             self.close()
             self._fixed = True
