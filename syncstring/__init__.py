@@ -69,7 +69,8 @@ _HOME = {
 }
 _ROOM = {name: room for room, names in _HOME.items() for name in names}
 
-__all__ = sorted(_ROOM)
+# `from syncstring import *` leaves Python's own `open` alone.
+__all__ = sorted(_ROOM.keys() - {"open"})
 
 
 def __getattr__(name: str) -> Any:

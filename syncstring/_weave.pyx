@@ -61,24 +61,33 @@ cdef int put_delete(SpliceLog log, Py_ssize_t mark, int64_t pos, int64_t length)
 def put_own(EventGraph graph not None, Py_ssize_t event, SpliceLog log not None):
     """Append an event's own splices to a log: right where its parents' text is what they meet.
 
+    From the right to the left, each insertion with the deletion that directly follows it: so a cursor that
+    is carried along knows on which side of deleted text something was inserted.
     The caller has judged it. A misfit has none.
     """
-    cdef int64_t k, length, pos = 0, offset
-    cdef Py_ssize_t mark = log.length
+    cdef int64_t k, length, pos = 0, offset, deleted = 0
     graph.door(event)
     if graph.flags[event] & MISFIT:
         return
-    offset = graph.text_start[event]
     for k in range(graph.op_start[event], graph.op_start[event + 1]):
+        if graph.ops[k] & 3 != INSERT:
+            pos += graph.ops[k] >> 2
+    offset = graph.text_start[event + 1]
+    for k in range(graph.op_start[event + 1] - 1, graph.op_start[event] - 1, -1):
         length = graph.ops[k] >> 2
-        if graph.ops[k] & 3 == KEEP:
-            pos += length
-        elif graph.ops[k] & 3 == DELETE:
-            put_delete(log, mark, pos, length)
-        else:
-            put_insert(log, mark, pos, offset, length)
-            pos += length
-            offset += length
+        if graph.ops[k] & 3 == INSERT:
+            offset -= length
+            log.append(pos, deleted, offset, length)
+            deleted = 0
+            continue
+        if deleted:
+            log.append(pos, deleted, 0, 0)
+            deleted = 0
+        pos -= length
+        if graph.ops[k] & 3 == DELETE:
+            deleted = length
+    if deleted:
+        log.append(pos, deleted, 0, 0)
 
 
 @cython.final

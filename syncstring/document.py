@@ -5,8 +5,7 @@ committed on top; each call that changes it says by which splices, so a copy tha
 to it after every call. A call that raises changed nothing. No I/O, no randomness, no clock but those
 passed in, one thread: the same calls give the same bytes.
 
-What isn't committed yet is carried along: when others' patches come in between, it moves to where its
-text has moved, as if it had been typed just after them.
+What isn't committed yet is committed before others' patches come in, as made on what its author saw.
 
 It doesn't know stores or networks: a session takes what is `outgoing` and hands over what arrives.
 """
@@ -115,6 +114,8 @@ class Document:
         self._tip.advance()
         self._pending: list[Splice] = []  # sequential, on the committed text
         self._undone: list[Splice] = []  # what takes them back, the last one first when reversed
+        self._closed: SyncstringError | None = None  # why nothing may be edited any more
+        self._early: Patch | None = None  # what was committed early since the last `commit`
         self._text: str | None = None
         self._cursors: WeakSet[Cursor] = WeakSet()
         self._pointing = False  # whether there ever was a cursor
@@ -169,6 +170,7 @@ class Document:
             and 0 <= pos <= pos + delete <= size
             and size + len(insert) - delete <= self.size_limit
             and not self.history.read_only
+            and self._closed is None
         ):
             deleted = buffer.slice(pos, pos + delete) if delete else ""
             buffer.splice(pos, delete, insert)
@@ -219,7 +221,7 @@ class Document:
 
     def _writable(self, size: int) -> None:
         """Whether an edit that leaves a text of `size` may be made."""
-        if error := self.history.unsupported:
+        if error := self._closed or self.history.unsupported:
             raise error
         if size > max(self.size_limit, len(self)):
             raise PatchError(
@@ -257,12 +259,21 @@ class Document:
     # --- committing ---------------------------------------------------------------------------------------
 
     def commit(self, message: str | None = None) -> Patch | None:
-        """Make a patch of what was edited since the last one; None if nothing changed.
+        """Make a patch of what was edited since the last call; None if nothing changed.
 
+        Where `receive` had to commit it before, that patch is returned, or, with a message, an empty one that
+        bears it.
         What exceeds one row becomes a chain of patches, of which the last is returned and bears the
         message. `PatchError` for a bad message or clock. O(n log n) for n splices.
         """
-        return self._commit(self._clocks.read(), message) if self._pending else None
+        early, self._early = self._early, None
+        if self._pending:
+            return self._commit(self._clocks.read(), message) or early
+        if early is None or message is None:
+            return early
+        (patch,) = self._make(self.history.graph.heads, (), self._clocks.read(), message)
+        self._apply([patch])
+        return patch
 
     def _commit(self, now: tuple[int, int], message: str | None = None) -> Patch | None:
         ops = compose(self._pending)
@@ -331,30 +342,26 @@ class Document:
     def receive(self, patches: Iterable[Patch | Mapping[str, Any]], stored: bool = False) -> list[Splice]:
         """Take in patches (or rows) in any order, known ones too; what the editor must apply, in order.
 
-        A patch with an unknown parent is parked. What is malformed, conflicting or of a later format is no
-        exception, but one of `problems`. `PatchError` only for what is neither patch nor row. With `stored`,
-        they are surely in the store, whose contents win every conflict.
+        What is uncommitted is committed before anything new comes in, on what its author saw: carried over
+        others' edits it would forget which deleted characters it stood beside. A patch with an unknown
+        parent is parked. What is malformed, conflicting or of a later format is no exception, but one of
+        `problems`. `PatchError` only for what is neither patch nor row. With `stored`, they are surely in
+        the store, whose contents win every conflict.
         """
         history = self.history
+        now = self._clocks.read() if self._pending else (0, 0)
+        known = history.judged(patches)
+        if self._pending and any(history.known(patch.id) != patch for patch in known):
+            self._settle(now)
         rebuilds = history.rebuilds
-        placed = history.add(patches, stored)
+        placed = history.add(known, stored)
         if history.rebuilds != rebuilds:
             return self._start_again()
-        if not placed:
-            return []
-        if not self._pending:
-            return self._advance()
-        # The committed text has to be there for the patches to fit it; then what is pending comes on top.
-        pending = compose(self._pending)
-        buffer = self._tip.buffer
-        for pos, delete, insert in reversed(self._undone):
-            buffer.splice(pos, delete, insert)
-        log = self._tip.advance()
-        arrived = [Splice(*splice) for splice in log.splices(0, len(log))]
-        splices = transform(arrived, ops_splices(pending))
-        self._put_pending(transform(ops_splices(pending), arrived, first=True))
-        self._changed(splices)
-        return splices
+        return self._advance() if placed else []
+
+    def _settle(self, now: tuple[int, int]) -> None:
+        """Commit early, before something else happens; the next `commit` returns that patch, if no other."""
+        self._early = self._commit(now) or self._early
 
     def _advance(self) -> list[Splice]:
         log = self._tip.advance()
@@ -362,26 +369,15 @@ class Document:
         self._changed(splices)
         return splices
 
-    def _put_pending(self, splices: list[Splice]) -> None:
-        """Edit the committed text, in the buffer, by what is pending."""
-        buffer = self._tip.buffer
-        self._pending = splices
-        self._undone = []
-        for pos, delete, insert in splices:
-            self._undone.append(Splice(pos, len(insert), buffer.slice(pos, pos + delete)))
-            buffer.splice(pos, delete, insert)
-
     def _start_again(self) -> list[Splice]:
-        """Another content won an id: what was built on the other one is built anew. O(history)."""
+        """The history is another one: everything that was derived is derived anew. O(history)."""
         shown = self.text
-        pending = ops_splices(compose(self._pending))
-        for pos, delete, insert in reversed(self._undone):
-            self._tip.buffer.splice(pos, delete, insert)
-        was = str(self._tip.buffer)
+        pending, self._pending, self._undone = self._pending, [], []
         self._tip = Tip(self.history.graph)
         self._tip.advance()
-        self._put_pending(transform(pending, diff_texts(was, str(self._tip.buffer)), first=True))
+        self._edit(pending)  # there is some only where the committed text is what it was
         splices = diff_texts(shown, str(self._tip.buffer))
+        self._text = None
         self._changed(splices)
         return splices
 
@@ -390,6 +386,8 @@ class Document:
         under their ids. They are `outgoing` again. O(history).
         """
         Patch((1, session), (), (), self.author, 0)  # says what is wrong with it
+        if self._pending:
+            self._settle(self._clocks.read())
         lost = {patch.id: patch for patch in patches}
         again = {id: Id(id.time, session) for id in lost}
         made = [
@@ -425,7 +423,11 @@ class Document:
 
         What the editor must apply is returned: nothing, unless a parked patch found its place. O(history).
         """
-        whole = History([*patches, *self.history.patches()])
+        given = list(patches)
+        whole = History([*given, *self.history.patches()])
+        if self._pending and whole.text() != self.history.text():
+            self._settle(self._clocks.read())
+            whole = History([*given, *self.history.patches()])
         whole.rebuilds = self.history.rebuilds + 1
         self.history = self._timeline.history = whole
         return self._start_again()

@@ -99,8 +99,8 @@ class History:
         """
         placed: list[Patch] = []
         changed: dict[Id, Patch] = {}
-        for patch in sorted(self._read(patches), key=lambda patch: patch.id):
-            known = changed.get(patch.id) or self._known(patch.id)
+        for patch in sorted(self.judged(patches), key=lambda patch: patch.id):
+            known = changed.get(patch.id) or self.known(patch.id)
             if stored:
                 self._settled.add(patch.id)
             if known is None:
@@ -125,8 +125,9 @@ class History:
         self._rebuild(changed)
         return [self.patch_of(event) for event in self._own_events() if self._id(event) not in before]
 
-    def _read(self, patches: Iterable[Patch | Mapping[str, Any]]) -> list[Patch]:
-        """The well-formed ones; the others are set aside. All or nothing where it is the caller's fault."""
+    def judged(self, patches: Iterable[Patch | Mapping[str, Any]]) -> list[Patch]:
+        """The well-formed ones; the others are set aside, and among `problems`. All or nothing where it is
+        the caller's fault: `PatchError`."""
         if isinstance(patches, (Patch, Mapping, str)) or not isinstance(patches, Iterable):
             raise PatchError(f"a collection of patches is wanted, this is one {type(patches).__name__}")
         items = list(patches)
@@ -143,7 +144,8 @@ class History:
                 self._unsupported.add(str(error))
         return result
 
-    def _known(self, id: Id) -> Patch | None:
+    def known(self, id: Id) -> Patch | None:
+        """The patch with that id that is here, be it parked."""
         event = self.graph.find(*id)
         return self.patch_of(event) if event >= 0 else self._parked.get(id)
 

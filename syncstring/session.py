@@ -38,8 +38,9 @@ from syncstring.errors import (
 from syncstring.history import History
 from syncstring.link import Link
 from syncstring.outbox import Outbox
-from syncstring.patch import Patch
+from syncstring.patch import Id, Patch
 from syncstring.store import Feed, Gap, Row, Store, open_store
+from syncstring.tags import read_tags
 from syncstring.timeline import Ref, Run, Versions
 
 __all__ = ["StoredDocument", "fresh_key", "fresh_session", "open"]
@@ -107,7 +108,7 @@ class _Traffic:
             future.cancel()
             raise
 
-    async def open(self, name: str, create: bool) -> tuple[Contents, int]:
+    async def open(self, name: str, create: bool) -> tuple[Contents, dict[str, tuple[Id, ...]], int]:
         self._post = asyncio.Event()
         self._sent = asyncio.Condition()
         self._stale = asyncio.Event()
@@ -117,13 +118,14 @@ class _Traffic:
             doc = await find_document(self.store, name, fresh_key, create)
             self.link = Link(Archive(self.store, doc, fresh_key))
             contents = await self.link.open()
+            tags = await read_tags(self.store, doc)
             now = await self.store.time()
         except BaseException:
             await self.store.close()
             raise
         self._tasks = [asyncio.create_task(self._listen(feed)) for feed in self.link.feeds]
         self._tasks += [asyncio.create_task(self._send()), asyncio.create_task(self._catch_up())]
-        return contents, now
+        return contents, tags, now
 
     async def _listen(self, feed: Feed) -> None:
         with suppress(StoreError):
@@ -172,7 +174,7 @@ class _Traffic:
             self.link.post(patches)
             self._post.set()
 
-        if self.pid == os.getpid():
+        if self.pid == os.getpid() and not self.loop.is_closed():
             self.loop.call_soon_threadsafe(put)
 
     async def _send(self) -> None:
@@ -277,8 +279,8 @@ class StoredDocument(Document):
         return self._traffic.withdraw()
 
     def _hand_over(self) -> None:
-        made, self.outgoing = self.outgoing, []
-        if made:
+        if self._closed is None and (made := self.outgoing):
+            self.outgoing = []
             if self._kept is not None:
                 self._kept.add(patch.to_row(self._traffic.link.doc) for patch in made)
             self._traffic.post(made)
@@ -329,6 +331,7 @@ class StoredDocument(Document):
         splices, self._splices = self._splices, []
         splices += self.receive(seen)
         splices += self.receive(sure, stored=True)
+        self._hand_over()  # what was uncommitted had to be committed before
         if self.history.base is not None and self.parked:
             splices += self._grow()
         return splices
@@ -343,7 +346,11 @@ class StoredDocument(Document):
         return self._traffic.call(self._traffic.link.archive.pack(everything))
 
     def close(self) -> None:
-        """Give everything back; what isn't acknowledged stays in the outbox on disk, if there is one."""
+        """Give everything back; what isn't acknowledged stays in the outbox on disk, if there is one.
+
+        The text and its history stay readable, editing raises `StoreError`.
+        """
+        self._closed = StoreError("the document was closed; open it again")
         self._traffic.close()
         if self._kept is not None:
             self._kept.close()
@@ -463,7 +470,7 @@ def open(
     """
     traffic = _Traffic(store, {"limit": limit, **options})
     try:
-        contents, now = traffic.call(traffic.open(name, create), 2 * limit)
+        contents, tags, now = traffic.call(traffic.open(name, create), 2 * limit)
         document = StoredDocument(
             traffic,
             contents,
@@ -475,6 +482,7 @@ def open(
             wall=wall or (lambda: time.time_ns() // 1_000),
             zone=zone,
         )
+        document.tags.update(tags)
         if outbox is not None:
             kept = Outbox(Path(outbox))
             document._kept = kept

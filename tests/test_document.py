@@ -522,6 +522,23 @@ def test_taking_back_beyond_the_limit_changes_nothing(pending: bool) -> None:
     assert doc.text == "abc" if pending else "abcd"
 
 
+def test_what_is_uncommitted_counts_when_room_is_looked_for() -> None:
+    doc = document(size_limit=4)
+    doc.insert(0, "ab")
+    doc.commit()
+    doc.splice(0, 2, "xyz")
+    replaced = doc.commit()
+    assert replaced is not None
+    doc.splice(0, 3, "pqr")  # nothing is left that the revert could take away
+    before = state(doc)
+    with pytest.raises(PatchError, match="5 code points; at most 4"):
+        doc.revert(replaced.id)
+    assert state(doc) == before
+    doc.delete(0, 1)
+    assert doc.revert(replaced.id).patch is not None
+    assert sorted(doc.text) == ["a", "b", "q", "r"]
+
+
 def test_undo_of_an_uncommitted_deletion_beyond_the_limit_changes_nothing() -> None:
     doc = document(size_limit=2)
     doc.receive([patch(5, "q", (), (0, 0, "abcd"))])
@@ -965,14 +982,15 @@ def test_when_a_content_that_waits_wins_what_was_there_goes() -> None:
     doc.insert(0, "uncommitted ")
     text = "uncommitted placed!"
     text = apply(text, doc.receive([waits]))
-    assert text == doc.text == "uncommitted "
-    assert doc.parked == (waits, mine)
-    doc.check()
-    # What was made here waits now, and its id is not given again though the clock stands still.
+    assert text == doc.text == ""
+    # What was made here, committed or not, waits now, and no id is given again though the clock stands still.
     again = doc.commit()
     assert again is not None
     assert again.id > mine.id
+    assert doc.parked == (waits, mine, again)
+    doc.check()
     assert apply(text, doc.receive([patch(9, "nobody")])) == doc.text
+    assert "uncommitted" in doc.text
     assert not doc.parked
     assert len(doc.problems) == 1
 
@@ -1034,3 +1052,62 @@ def test_the_same_calls_give_the_same_bytes_in_every_process() -> None:
         for hashing in ("1", "2", "3")
     }
     assert outputs == {f"{[bytes_of(seed) for seed in range(5)]}\n"}
+
+
+# --- found failures: uncommitted text and others' edits ------------------------------------------------
+
+
+def test_uncommitted_text_stays_where_its_author_typed_it_among_what_others_deleted() -> None:
+    base = patch(10, "z", (), (0, 0, "one two three"))
+    theirs = patch(20, "b", [base.id], (13, 0, " FOUR"), (4, 9, ""))
+    texts = []
+    for early in (False, True):
+        doc = document(session="a", clock=lambda: 1_000)
+        doc.receive([base])
+        doc.insert(7, " (2)")  # after "two", which somebody deletes together with what follows
+        if early:
+            doc.commit()
+        doc.receive([theirs])
+        doc.commit()
+        texts.append(doc.text)
+    assert texts == ["one  (2) FOUR"] * 2
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_how_others_patches_are_batched_does_not_move_uncommitted_text(together: bool) -> None:
+    base = patch(10, "z", (), (0, 0, "abc"))
+    deletes = patch(20, "c", [base.id], (1, 1, ""))
+    inserts = patch(21, "b", [base.id], (1, 0, "X"))
+    doc = document(session="a", clock=lambda: 1_000)
+    doc.receive([base])
+    doc.insert(2, "Q")
+    for batch in [[deletes, inserts]] if together else [[deletes], [inserts]]:
+        doc.receive(batch)
+    assert doc.text == "aXQc"
+
+
+def test_what_receive_had_to_commit_is_what_commit_returns() -> None:
+    doc = document(session="a", clock=lambda: 1_000_000)
+    doc.insert(0, "mine")
+    doc.receive([patch(10, "z", (), (0, 0, "theirs"))])
+    (made,) = doc.outgoing
+    assert doc.commit() == made
+    assert doc.commit() is None
+    doc.insert(0, "again")
+    doc.receive([patch(11, "z", [(10, "z")], (0, 0, "more"))])
+    said = doc.commit("why")
+    assert said is not None
+    assert (said.message, said.ops) == ("why", ())
+    assert doc.outgoing[-1] == said
+    doc.check()
+
+
+def test_a_cursor_stays_left_of_what_was_inserted_right_of_deleted_text() -> None:
+    base = patch(10, "z", (), (0, 0, "abc"))
+    doc = document(session="a", clock=lambda: 1_000)
+    doc.receive([base])
+    cursors = [doc.cursor(pos) for pos in range(3)]
+    splices = doc.receive([patch(20, "b", [base.id], (3, 0, "X"), (0, 3, ""))])
+    assert doc.text == "X"
+    assert [cursor.pos for cursor in cursors] == [0, 0, 0]
+    assert [map_position(pos, splices) for pos in range(3)] == [0, 0, 0]

@@ -440,8 +440,10 @@ def test_closing_twice_is_fine_and_calls_after_it_say_so(get):
     document = get()
     document.close()
     document.close()
-    with pytest.raises(StoreError, match="closed"):
-        document.sync()
+    for call in (document.sync, document.flush, lambda: document.insert(0, "lost"), document.undo):
+        with pytest.raises(StoreError, match="closed"):
+            call()
+    assert document.text == ""
 
 
 @pytest.mark.slow
