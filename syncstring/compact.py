@@ -32,6 +32,7 @@ def put(out: bytearray, number: int) -> None:
 
 
 def put_text(out: bytearray, text: str) -> None:
+    """How many bytes of UTF-8, then those."""
     data = text.encode()
     put(out, len(data))
     out += data

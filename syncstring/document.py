@@ -82,9 +82,9 @@ class Document:
     `clock()` is the time in microseconds since the epoch that all share; `wall()` the author's own, the
     same by default. They may stand still, jump and go back, before the epoch too; what isn't an int is a
     `PatchError` of the call that asked. `patches` are there from the start, on a `base` where history was
-    left out. `size_limit` (code points) is
-    checked when an edit that lengthens the text is made here, never when a patch arrives. Costs are those
-    of the edit, not of the text or the history, unless a method says so.
+    left out. `size_limit` (code points) is checked when an edit that lengthens the text is made here, never
+    when a patch arrives. Costs are those of the edit, not of the text or the history, unless a method says
+    so.
     """
 
     def __init__(
@@ -262,18 +262,18 @@ class Document:
         """Make a patch of what was edited since the last call; None if nothing changed.
 
         Where `receive` had to commit it before, that patch is returned, or, with a message, an empty one that
-        bears it.
-        What exceeds one row becomes a chain of patches, of which the last is returned and bears the
+        bears it. What exceeds one row becomes a chain of patches, of which the last is returned and bears the
         message. `PatchError` for a bad message or clock. O(n log n) for n splices.
         """
-        early, self._early = self._early, None
+        made = self._early
         if self._pending:
-            return self._commit(self._clocks.read(), message) or early
-        if early is None or message is None:
-            return early
-        (patch,) = self._make(self.history.graph.heads, (), self._clocks.read(), message)
-        self._apply([patch])
-        return patch
+            made = self._commit(self._clocks.read(), message) or made
+        elif made is not None and message is not None:
+            chain = self._make(self.history.graph.heads, (), self._clocks.read(), message)
+            self._apply(chain)
+            made = chain[-1]
+        self._early = None
+        return made
 
     def _commit(self, now: tuple[int, int], message: str | None = None) -> Patch | None:
         ops = compose(self._pending)

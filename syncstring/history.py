@@ -111,7 +111,9 @@ class History:
                     winner, loser = patch, known
                 elif patch.id in self._settled:
                     winner, loser = known, patch
-                self._losers.setdefault(patch.id, set()).add(loser.digest())
+                losers = self._losers.setdefault(patch.id, set())
+                losers.add(loser.digest())
+                losers.discard(winner.digest())  # it may have lost before a store decided
                 if winner is patch:
                     if patch.id in self._parked:
                         self._unpark(patch.id)

@@ -941,6 +941,55 @@ def test_an_editor_elsewhere_without_edits_is_told_what_it_lacks() -> None:
     assert doc.edit_at(edit.heads, iter([])) == Edit(None, [], [], edit.heads)
 
 
+# --- others' patches ----------------------------------------------------------------------------------
+
+
+def test_what_is_uncommitted_is_committed_on_what_its_author_saw_before_others_patches_come_in() -> None:
+    doc = document()
+    doc.insert(0, "ab")
+    base = doc.commit()
+    assert base is not None
+    doc.insert(1, "X")
+    theirs = patch(base.time + 500, "q", [base], (0, 1, "A"))
+    assert doc.receive([theirs]) == [(0, 1, "A")]
+    assert doc.text == "AXb"
+    early = doc.outgoing[-1]
+    assert early.parents == (base.id,)
+    assert doc.heads == (theirs.id, early.id)
+    assert doc.commit() == early
+    assert doc.commit() is None
+    assert len(doc.outgoing) == 2
+    doc.undo()
+    assert doc.text == "Ab"
+
+
+def test_what_brings_nothing_new_leaves_what_is_uncommitted_as_it_is() -> None:
+    doc = document()
+    doc.insert(0, "ab")
+    base = doc.commit()
+    assert base is not None
+    doc.insert(1, "X")
+    before = state(doc)
+    assert doc.receive([base, base.to_row(DOC)]) == doc.receive([]) == []
+    assert state(doc) == before
+
+
+def test_a_message_for_what_was_committed_early_goes_into_an_empty_patch() -> None:
+    doc = document()
+    doc.insert(0, "X")
+    doc.receive([patch(n + 1, f"t{n}", (), (0, 0, "-")) for n in range(MAX_PARENTS + 1)])
+    early = doc.outgoing[-1]
+    with pytest.raises(PatchError, match="message is 5"):
+        doc.commit(5)  # type: ignore[arg-type]
+    made = doc.commit("why")
+    assert made is not None
+    assert (made.ops, made.message) == ((), "why")
+    assert doc.heads == (made.id,)
+    assert doc.outgoing[0] == early
+    assert doc.commit("again") is None
+    followed(doc, doc.outgoing)
+
+
 # --- others' mistakes ---------------------------------------------------------------------------------
 
 
@@ -989,7 +1038,11 @@ def test_when_a_content_that_waits_wins_what_was_there_goes() -> None:
     assert again.id > mine.id
     assert doc.parked == (waits, mine, again)
     doc.check()
-    assert apply(text, doc.receive([patch(9, "nobody")])) == doc.text
+    doc.insert(0, "more ")
+    more = doc.commit()
+    assert more is not None
+    assert more.id > again.id
+    assert apply("more ", doc.receive([patch(9, "nobody")])) == doc.text
     assert "uncommitted" in doc.text
     assert not doc.parked
     assert len(doc.problems) == 1
