@@ -15,10 +15,12 @@ cdef class Walker:
     cdef readonly Py_ssize_t walked        # how many of them
     cdef Py_ssize_t capacity
     cdef int32_t cursor[COLUMNS]           # column -> the event whose version it is at, -1: the base
+    cdef Py_ssize_t extent[COLUMNS]        # column -> how many events are in that version, the base's not counted
     # One entry an event, that of event base + i at [i]:
     cdef uint64_t *within                  # bit c - 1: it is in the version that column c is at
     cdef uint8_t *is_head                  # walked, and no child of it is
     cdef int32_t *weight                   # about how many spans it is to move a column over it
+    cdef int32_t *extents                  # how many events are in its own version, the base's not counted
     # What it deleted, as ranges of ids; -1 of them: not walked.
     cdef int64_t *target_start
     cdef int32_t *target_count
@@ -31,9 +33,7 @@ cdef class Walker:
     cdef int32_t *seen
     cdef int32_t *back                     # events to retreat from
     cdef int32_t *forth                    # events to advance over
-    cdef int32_t *best_back
-    cdef int32_t *best_forth
-    cdef Py_ssize_t heap_length, seen_length, unshared, backs, forths, best_backs, best_forths
+    cdef Py_ssize_t heap_length, seen_length, unshared, backs, forths
     cdef int64_t spent                     # spans retreated from since the last new column
     cdef readonly int64_t moves            # events looked at on the way from version to version, and moved over
 

@@ -153,6 +153,7 @@ cdef class Walker:
         PyMem_Free(self.within)
         PyMem_Free(self.is_head)
         PyMem_Free(self.weight)
+        PyMem_Free(self.extents)
         PyMem_Free(self.target_start)
         PyMem_Free(self.target_count)
         PyMem_Free(self.target_id)
@@ -161,8 +162,6 @@ cdef class Walker:
         PyMem_Free(self.seen)
         PyMem_Free(self.back)
         PyMem_Free(self.forth)
-        PyMem_Free(self.best_back)
-        PyMem_Free(self.best_forth)
 
     cdef int reserve(self, Py_ssize_t event) except -1:
         """Room for an event's own entries."""
@@ -172,14 +171,13 @@ cdef class Walker:
             self.within = <uint64_t *>grown(self.within, room, sizeof(uint64_t))
             self.is_head = <uint8_t *>grown(self.is_head, room, sizeof(uint8_t))
             self.weight = <int32_t *>grown(self.weight, room, sizeof(int32_t))
+            self.extents = <int32_t *>grown(self.extents, room, sizeof(int32_t))
             self.target_start = <int64_t *>grown(self.target_start, room, sizeof(int64_t))
             self.target_count = <int32_t *>grown(self.target_count, room, sizeof(int32_t))
             self.heap = <int32_t *>grown(self.heap, room, sizeof(int32_t))
             self.seen = <int32_t *>grown(self.seen, room, sizeof(int32_t))
             self.back = <int32_t *>grown(self.back, room, sizeof(int32_t))
             self.forth = <int32_t *>grown(self.forth, room, sizeof(int32_t))
-            self.best_back = <int32_t *>grown(self.best_back, room, sizeof(int32_t))
-            self.best_forth = <int32_t *>grown(self.best_forth, room, sizeof(int32_t))
             memset(self.within + self.capacity, 0, (room - self.capacity) * sizeof(uint64_t))
             memset(self.is_head + self.capacity, 0, room - self.capacity)
             for i in range(self.capacity, room):
@@ -293,9 +291,9 @@ cdef class Walker:
 
     cdef int choose(self, Py_ssize_t event) except -1:
         """A column at the version of the event's parents, moved there if none is."""
-        cdef int column, best = -1
-        cdef Py_ssize_t cost, least = 0x7fffffff, limit = 32, i
-        cdef int32_t *swap
+        cdef int column, best = -1, asked = -1
+        cdef Py_ssize_t cost, room, least = 0x7fffffff, limit = 32, known = 0, i
+        cdef int64_t k
         cdef int32_t parent = <int32_t>self.graph.last_parent(event), s
         if self.graph.parent_start[event + 1] - self.graph.parent_start[event] <= 1:
             if parent < self.base:
@@ -309,37 +307,40 @@ cdef class Walker:
                 self.list.state[column][s] = self.list.span[s].id < self.list.base_size or s == 0
             self.list.refresh(column)
             self.cursor[column] = -1
-        # The nearest one. A column may be far from here: none is asked for more than a few times the least.
+            self.extent[column] = 0
+        # The nearest one. A column may be far from here: none is asked for more than a few times the least,
+        # and none that lacks more than that by number alone.
+        for k in range(self.graph.parent_start[event], self.graph.parent_start[event + 1]):
+            if self.graph.parents[k] >= self.base:
+                known = max(known, self.extents[self.graph.parents[k] - self.base])
         while best < 0:
             for column in range(self.list.columns - 1, 0, -1):
-                cost = self.distance(column, event, min(limit, least - 1))
-                if cost <= limit and cost < least:
+                room = min(limit, least - 1)
+                if known - self.extent[column] > room:
+                    continue
+                asked = column
+                cost = self.distance(column, event, room)
+                if cost <= room:
                     least = cost
                     best = column
-                    swap = self.best_back
-                    self.best_back = self.back
-                    self.back = swap
-                    swap = self.best_forth
-                    self.best_forth = self.forth
-                    self.forth = swap
-                    self.best_backs = self.backs
-                    self.best_forths = self.forths
                     if cost == 0:
                         return best
             limit *= 4
+        if asked != best:
+            self.distance(best, event, least)
         # What is retreated from is likely to be advanced over again; advances alone come to an end.
         cost = 0
-        for i in range(self.best_backs):
-            cost += self.weight[self.best_back[i] - self.base]
+        for i in range(self.backs):
+            cost += self.weight[self.back[i] - self.base]
         if cost > NEAR:
             self.spent += cost
             if self.spent > self.list.spans and self.list.columns < COLUMNS:
                 self.spent = 0
                 best = self.open_column(best)
-        for i in range(self.best_backs):
-            self.move(best, self.best_back[i], -1)
-        for i in range(self.best_forths):
-            self.move(best, self.best_forth[i], 1)
+        for i in range(self.backs):
+            self.move(best, self.back[i], -1)
+        for i in range(self.forths):
+            self.move(best, self.forth[i], 1)
         return best
 
     cdef int open_column(self, int like) except -1:
@@ -349,6 +350,7 @@ cdef class Walker:
         for i in range(self.capacity):
             self.within[i] |= (self.within[i] >> (like - 1) & 1) << (column - 1)
         self.cursor[column] = self.cursor[like]
+        self.extent[column] = self.extent[like]
         return column
 
     cdef int move(self, int column, int32_t event, int by) except -1:
@@ -358,6 +360,7 @@ cdef class Walker:
         cdef Py_ssize_t local = event - self.base
         self.moves += 1
         self.within[local] ^= <uint64_t>1 << (column - 1)
+        self.extent[column] += by
         if self.graph.flags[event] & MISFIT:
             return 0
         id = self.list.base_size + self.graph.text_start[event] - self.list.pool_base
@@ -498,6 +501,8 @@ cdef class Walker:
         if column:
             self.cursor[column] = <int32_t>event
             self.within[local] |= <uint64_t>1 << (column - 1)
+            self.extent[column] += 1
+        self.extents[local] = <int32_t>(self.extent[column] if column else self.walked + 1)
         for k in range(graph.parent_start[event], graph.parent_start[event + 1]):
             i = graph.parents[k] - self.base
             if i >= 0:
@@ -558,12 +563,15 @@ cdef class Walker:
         assert [e for e in walked if self.is_head[e - self.base]] == [e for e in walked if e not in outside]
         assert self.heads == len([e for e in walked if e not in outside])
         assert not any([self.graph.marks[event] for event in range(self.graph.length)])
+        for event in walked:
+            assert self.extents[event - self.base] == sum(self.graph.members([event], self.base))
         for column in range(self.list.columns):
             if column:
                 heads = [self.cursor[column]] if self.cursor[column] >= 0 else []
                 mask = self.graph.members(heads, self.base)
                 there = {self.base + i for i, bit in enumerate(mask) if bit}
                 assert there == {e for e in walked if self.within[e - self.base] >> (column - 1) & 1}
+                assert self.extent[column] == len(there)
             else:
                 there = set(walked)
             expect = {s: 1 if self.list.span[s].id < self.list.base_size or s == 0 else 0 for s in listed}
