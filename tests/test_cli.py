@@ -77,7 +77,9 @@ def test_a_command_and_each_of_its_options_say_what_they_do(command: str) -> Non
 
 
 def test_there_are_the_commands_that_there_are() -> None:
-    assert COMMANDS == ["blame", "diff", "log", "replay", "show", "stats"]
+    readers = ["blame", "diff", "export", "log", "replay", "show", "stats"]
+    writers = ["compact", "delete", "fsck", "import", "list", "rename", "restore", "revert", "tag"]
+    assert sorted(readers + writers) == COMMANDS
 
 
 def test_help_imports_nothing_but_what_it_needs() -> None:
@@ -87,7 +89,8 @@ def test_help_imports_nothing_but_what_it_needs() -> None:
         "file=sys.stderr); sys.exit(status)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stderr.strip() == "['syncstring', 'syncstring.cli', 'syncstring.cli.commands']"
+    ours = ["", *(f".cli{name}" for name in ("", ".commands", ".options", ".stored"))]
+    assert done.stderr.strip() == str([f"syncstring{name}" for name in ours])
 
 
 def test_without_click_one_line_says_what_to_install() -> None:
@@ -216,6 +219,13 @@ def test_output_that_cannot_be_written_exits_with_4(notes: Path) -> None:
         )
     assert done.returncode == 4
     assert done.stderr == b"syncstring: No space left on device\n"
+
+
+def test_a_closed_output_is_one_line_and_status_4(notes: Path) -> None:
+    command = f"exec {sys.executable} -m syncstring log {notes} >&-"
+    done = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 4
+    assert done.stderr == "syncstring: standard output is closed; send it somewhere\n"
 
 
 @pytest.mark.parametrize(

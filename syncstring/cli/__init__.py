@@ -25,6 +25,11 @@ _MISSING = 'syncstring: the command line needs {}; run: pip install "syncstring[
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line (`sys.argv` by default) and return its exit status."""
+    if sys.stderr is None:  # closed by whoever called: nobody is told anything
+        sys.stderr = open("/dev/null" if sys.platform != "win32" else "nul", "w")  # noqa: SIM115
+    if sys.stdout is None:
+        print("syncstring: standard output is closed; send it somewhere", file=sys.stderr)
+        return 4
     try:
         from syncstring.cli.commands import run
 

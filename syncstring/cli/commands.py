@@ -7,33 +7,30 @@ click is imported before a command runs.
 from __future__ import annotations
 
 import os
-import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any
 
 import click
 
-if TYPE_CHECKING:
-    from syncstring.cli.output import Output
-
-__all__ = ["DIFFERS", "FINE", "INTERRUPTED", "NOT_FOUND", "USAGE", "WRONG", "run"]
-
-FINE: Final = 0
-DIFFERS: Final = 1
-USAGE: Final = 2
-NOT_FOUND: Final = 3
-WRONG: Final = 4
-INTERRUPTED: Final = 130
-
-_STATUS = (
-    "Exit status: 0 fine{}, 2 wrong usage, 3 no such file, repository or version, "
-    "4 the source is broken or can't be read, 130 interrupted."
+from syncstring.cli import stored
+from syncstring.cli.options import (
+    DIFFERS,
+    EPILOG,
+    FINE,
+    INTERRUPTED,
+    NOT_FOUND,
+    STATUS,
+    USAGE,
+    WRONG,
+    common,
+    duration,
+    made_output,
+    source,
 )
-_EPILOG = _STATUS.format("") + " `syncstring --help` says what SOURCE and REF may be."
 
-F = TypeVar("F", bound=Callable[..., Any])
+__all__ = ["cli", "run"]
 
 
 # --- every outcome --------------------------------------------------------------------------------------
@@ -108,17 +105,6 @@ def run(args: Sequence[str] | None = None) -> int:
 # --- what can be typed ----------------------------------------------------------------------------------
 
 
-_UNITS: Final = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3_600, "d": 86_400}
-
-
-def _duration(value: str) -> int:
-    """Seconds, or `90s`, `5m`, `2h`, `1d`, in microseconds."""
-    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,6})?) ?(s|min|m|h|d|)", value.strip())
-    if found is None:
-        raise click.BadParameter(f"{value!r} is no time; write 90, 90s, 5m, 2h or 1d")
-    return round(float(found[1]) * _UNITS[found[2]] * 1_000_000)
-
-
 def _speed(value: str) -> float | None:
     """A factor; None for `fit`."""
     if value == "fit":
@@ -132,30 +118,6 @@ def _speed(value: str) -> float | None:
     return factor
 
 
-def _common(function: F) -> F:
-    """SOURCE, and the options that every command has."""
-    for decorate in (
-        click.option("--json", "as_json", is_flag=True, help="One JSON object a line."),
-        click.option(
-            "--color",
-            type=click.Choice(["auto", "always", "never"]),
-            default="auto",
-            help="When to use colours; auto: on a terminal, unless NO_COLOR is set or TERM is dumb.",
-        ),
-    ):
-        function = decorate(function)
-    return function
-
-
-_source = click.argument("source")
-
-
-def _output(as_json: bool, color: str, iso: bool = False) -> Output:
-    from syncstring.cli.output import Output
-
-    return Output(color, as_json, iso)
-
-
 def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
         from importlib.metadata import version
@@ -167,17 +129,19 @@ def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> N
 @click.group(
     cls=_Verbs,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog=_STATUS.format(", 1 differs (diff only)"),
+    epilog=STATUS.format(", 1 differs (diff only)"),
 )
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version,
     help="Show the version and exit.",
 )  # fmt: skip
 def cli() -> None:
-    """Read the history of a text: any version of it, who wrote what, played back.
+    """Read the history of a text: any version of it, who wrote what, played back; and keep it in a store.
 
     \b
     SOURCE is one of
+      notes.md                    a stored document: in the store that --store or
+                                  $SYNCSTRING_STORE names, else in notes.md.sync
       notes.json, notes.json.gz   a recorded editing trace
       git:REPO:FILE               the history of a file in git, up to HEAD;
                                   an empty REPO is the current folder
@@ -190,17 +154,19 @@ def cli() -> None:
                                   digits, one of them a letter
       3f9c+80ab                   all that several ids contain
       "2026-11-03 17:00", "5 minutes ago", "yesterday 17:00"
+      v1.2                        a tag of a stored document
       v1.2, HEAD~3                for git sources any revision, if it is none of these
     """
 
 
-@cli.command(epilog=_EPILOG)
-@_source
+@cli.command(epilog=EPILOG)
+@source
 @click.option("--all", "every", is_flag=True, help="Every patch instead of groups.")
 @click.option("-n", "--limit", type=click.IntRange(min=0), help="So many lines at most.")
+@click.option("-f", "--follow", is_flag=True, help="Go on with what is written to a stored document.")
 @click.option("--author", help="Only what authors wrote whose name contains this.")
 @click.option(
-    "--pause", type=_duration, metavar="TIME", default="5m", show_default=True,
+    "--pause", type=duration, metavar="TIME", default="5m", show_default=True,
     help="How long without typing ends a group.",
 )  # fmt: skip
 @click.option(
@@ -208,11 +174,13 @@ def cli() -> None:
     help="So many patches in a group at most.",
 )  # fmt: skip
 @click.option("--iso", is_flag=True, help="Times in full on a terminal, too.")
-@_common
+@common
 def log(
     source: str,
+    store: str | None,
     every: bool,
     limit: int | None,
+    follow: bool,
     author: str | None,
     pause: int,
     most: int,
@@ -229,19 +197,32 @@ def log(
     With --json an object is the last version of a group; `inserted` and `deleted` are the group's, `patches`
     says of how many, `first` is the number of the first, `started` when that was written, `text` what was
     typed last. With --all it is a version.
+
+    With --follow: the newest versions, as with --all but oldest first, then each new one as it arrives, until
+    interrupted; -n says how many to begin with (10).
     """
     from syncstring.cli.log import log as print_log
-    from syncstring.cli.sources import open_source
+    from syncstring.cli.sources import open_source, stored_place
 
-    out = _output(as_json, color, iso)
-    print_log(open_source(source), out, every=every, limit=limit, author=author, pause=pause, most=most)
+    out = made_output(as_json, color, iso)
+    if follow:
+        from syncstring.cli.follow import follow as print_following
+
+        place = stored_place(source, store)
+        if place is None:
+            raise click.UsageError(f"{source} doesn't grow; only a stored document can be followed")
+        print_following(place, out, limit, author)
+        return
+    print_log(
+        open_source(source, store), out, every=every, limit=limit, author=author, pause=pause, most=most
+    )
 
 
-@cli.command(epilog=_EPILOG)
-@_source
+@cli.command(epilog=EPILOG)
+@source
 @click.argument("ref")
-@_common
-def show(source: str, ref: str, as_json: bool, color: str) -> None:
+@common
+def show(source: str, store: str | None, ref: str, as_json: bool, color: str) -> None:
     """Write the text of a version.
 
     Exactly that text comes out, in UTF-8, nothing added and nothing escaped, on a terminal, too. With
@@ -250,8 +231,8 @@ def show(source: str, ref: str, as_json: bool, color: str) -> None:
     from syncstring.cli.output import record, working
     from syncstring.cli.sources import open_source
 
-    out = _output(as_json, color)
-    opened = open_source(source)
+    out = made_output(as_json, color)
+    opened = open_source(source, store)
     with working("reading"):
         version = opened.version(ref)
         text = opened.timeline.text(version)
@@ -262,10 +243,10 @@ def show(source: str, ref: str, as_json: bool, color: str) -> None:
 
 
 @cli.command(
-    epilog=_STATUS.format(" (the texts are equal), 1 the texts differ")
+    epilog=STATUS.format(" (the texts are equal), 1 the texts differ")
     + " `syncstring --help` says what SOURCE and REF may be."
 )
-@_source
+@source
 @click.argument("a", metavar="REF")
 @click.argument("b", metavar="REF")
 @click.option("-w", "--words", is_flag=True, help="Mark words instead of lines: [-old-]{+new+}.")
@@ -273,10 +254,18 @@ def show(source: str, ref: str, as_json: bool, color: str) -> None:
     "-U", "--unified", "context", type=click.IntRange(min=0), default=3, show_default=True, metavar="N",
     help="Lines of context.",
 )  # fmt: skip
-@_common
+@common
 @click.pass_context
 def diff(
-    ctx: click.Context, source: str, a: str, b: str, words: bool, context: int, as_json: bool, color: str
+    ctx: click.Context,
+    source: str,
+    store: str | None,
+    a: str,
+    b: str,
+    words: bool,
+    context: int,
+    as_json: bool,
+    color: str,
 ) -> None:
     """Compare two versions: a unified diff by lines, or by words.
 
@@ -287,8 +276,8 @@ def diff(
     from syncstring.cli.output import working
     from syncstring.cli.sources import open_source
 
-    out = _output(as_json, color)
-    opened = open_source(source)
+    out = made_output(as_json, color)
+    opened = open_source(source, store)
     with working("comparing"):
         one, other = opened.version(a), opened.version(b)
         old, new = opened.timeline.text(one), opened.timeline.text(other)
@@ -303,13 +292,15 @@ def diff(
     (print_words if words else print_lines)(out, old, new, names, context)
 
 
-@cli.command(epilog=_EPILOG)
-@_source
+@cli.command(epilog=EPILOG)
+@source
 @click.option("--at", metavar="REF", help="Of this version; by default the newest.")
 @click.option("--runs", is_flag=True, help="Every run of text by one patch, instead of lines.")
 @click.option("--iso", is_flag=True, help="Times in full on a terminal, too.")
-@_common
-def blame(source: str, at: str | None, runs: bool, iso: bool, as_json: bool, color: str) -> None:
+@common
+def blame(
+    source: str, store: str | None, at: str | None, runs: bool, iso: bool, as_json: bool, color: str
+) -> None:
     """Say who wrote each line, in which patch, when.
 
     That is the patch that wrote last in the line, of what is left of it; "ada +1": one more author has
@@ -319,25 +310,26 @@ def blame(source: str, at: str | None, runs: bool, iso: bool, as_json: bool, col
     from syncstring.cli.blame import print_blame
     from syncstring.cli.sources import open_source
 
-    print_blame(open_source(source), _output(as_json, color, iso), at, by_runs=runs)
+    print_blame(open_source(source, store), made_output(as_json, color, iso), at, by_runs=runs)
 
 
-@cli.command(epilog=_EPILOG)
-@_source
+@cli.command(epilog=EPILOG)
+@source
 @click.option(
     "--speed", type=_speed, metavar="FACTOR", default="fit", show_default=True,
     help="How many times as fast as it was written; fit: all of it in a minute.",
 )  # fmt: skip
 @click.option(
-    "--max-idle", type=_duration, metavar="TIME", default="2s", show_default=True,
+    "--max-idle", type=duration, metavar="TIME", default="2s", show_default=True,
     help="Cut longer pauses to this.",
 )  # fmt: skip
 @click.option("--from", "start", metavar="REF", help="Begin at this version; by default the empty one.")
 @click.option("--to", "stop", metavar="REF", help="End at this version; by default the newest.")
 @click.option("--quit-at-end", is_flag=True, help="Leave when the end is reached, instead of waiting there.")
-@_common
+@common
 def replay(
     source: str,
+    store: str | None,
     speed: float | None,
     max_idle: int,
     start: str | None,
@@ -362,8 +354,8 @@ def replay(
     from syncstring.cli.sources import open_source
 
     play(
-        open_source(source),
-        _output(as_json, color),
+        open_source(source, store),
+        made_output(as_json, color),
         speed=speed,
         max_idle=max_idle,
         start=start,
@@ -372,10 +364,10 @@ def replay(
     )
 
 
-@cli.command(epilog=_EPILOG)
-@_source
-@_common
-def stats(source: str, as_json: bool, color: str) -> None:
+@cli.command(epilog=EPILOG)
+@source
+@common
+def stats(source: str, store: str | None, as_json: bool, color: str) -> None:
     """Count: patches, authors, what still stands of whom, time, pauses, concurrency.
 
     With --json one object; times and lengths of pauses are in microseconds, `standing` is how much of the
@@ -384,4 +376,8 @@ def stats(source: str, as_json: bool, color: str) -> None:
     from syncstring.cli.sources import open_source
     from syncstring.cli.stats import print_stats
 
-    print_stats(open_source(source), _output(as_json, color))
+    print_stats(open_source(source, store), made_output(as_json, color))
+
+
+for command in stored.COMMANDS:
+    cli.add_command(command)

@@ -229,7 +229,7 @@ class Output:
         """A time as it is told here."""
         return iso(wall) if self.now is None else ago(wall, self.now)
 
-    def telling(self, what: str) -> AbstractContextManager[None]:
+    def telling(self, what: str) -> AbstractContextManager[Any]:
         """While much is printed: `working`, if what is printed isn't seen anyhow."""
         return nullcontext() if self.terminal else working(what)
 
@@ -242,12 +242,17 @@ def styles_of(authors: Sequence[str]) -> dict[str, str]:
 
 
 @contextmanager
-def working(what: str) -> Iterator[None]:
-    """Say on stderr, if that is a terminal, what is being done, as soon as it has taken a second."""
+def working(what: str) -> Iterator[Callable[[str], None]]:
+    """Say on stderr, if that is a terminal, what is being done, as soon as it has taken a second. The
+    function given is to be called with how far it is."""
     if not is_terminal(sys.stderr) or is_dumb():
-        yield
+        yield lambda far: None
         return
-    lock, shown, done = threading.Lock(), [], False
+    lock, shown, done, far = threading.Lock(), [], False, ""
+
+    def tell(text: str) -> None:
+        nonlocal far
+        far = f", {plain(text)}"
 
     def show() -> None:
         from rich.console import Console
@@ -255,8 +260,14 @@ def working(what: str) -> Iterator[None]:
         from rich.spinner import Spinner
         from rich.text import Text
 
+        spinner = Spinner("line")
+
+        def look() -> Spinner:
+            spinner.text = Text(f" {plain(what)}{far}")
+            return spinner
+
         live = Live(
-            Spinner("line", Text(f" {plain(what)}")),
+            get_renderable=look,
             console=Console(stderr=True),
             transient=True,
             redirect_stdout=False,
@@ -271,7 +282,7 @@ def working(what: str) -> Iterator[None]:
     timer.daemon = True
     timer.start()
     try:
-        yield
+        yield tell
     finally:
         timer.cancel()
         with lock:
