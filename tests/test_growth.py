@@ -116,7 +116,7 @@ def comb(add: Growing, n: int) -> None:
         add(f"s{i * 7919 % n:05}", {base}, 2, "x")
 
 
-@shape(16_000)
+@shape(64_000)
 def three_sessions_that_meet_now_and_then(add: Growing, n: int) -> None:
     """Each takes in what one of the others has, about every twentieth time."""
     chance = random.Random(3)

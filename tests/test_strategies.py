@@ -116,14 +116,14 @@ def needs_all_four_bytes(patches: list[Patch]) -> bool:
 def test_what_histories_are_for_happens_again_and_again() -> None:
     met = dict.fromkeys(CASES, 0)
 
-    @settings(max_examples=400, database=None, derandomize=True, phases=[Phase.generate])
+    @settings(max_examples=250, database=None, derandomize=True, phases=[Phase.generate])
     @given(histories())
     def count(patches: list[Patch]) -> None:
         for happens in CASES:
             met[happens] += happens(patches)
 
     count()
-    assert min(met.values()) > 4, {happens.__name__: times for happens, times in met.items()}
+    assert min(met.values()) > 2, {happens.__name__: times for happens, times in met.items()}
 
 
 CASES: list[Callable[[list[Patch]], bool]] = [
