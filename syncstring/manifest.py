@@ -5,7 +5,7 @@ greater counter. It lists the packs in order, each with what all up to it contai
 checkpoint. A pack, or a checkpoint, is a few rows under a name that was drawn at random and is never used
 again. What a manifest doesn't list is not there, whatever rows there may be.
 
-It does no I/O: `packing.py` reads and writes these.
+It does no I/O: `archive.py` reads and writes these.
 """
 
 from __future__ import annotations

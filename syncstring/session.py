@@ -113,7 +113,7 @@ class _Traffic:
         self._sent = asyncio.Condition()
         self._stale = asyncio.Event()
         self._refreshing = asyncio.Lock()
-        self.store = await open_store(self._url, **self._options)
+        self.store = await open_store(self._url, create=create, **self._options)
         try:
             doc = await find_document(self.store, name, fresh_key, create)
             self.link = Link(Archive(self.store, doc, fresh_key))

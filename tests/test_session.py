@@ -121,6 +121,10 @@ def test_several_documents_live_in_one_file_and_do_not_meet(get):
 
 
 def test_a_document_that_is_not_there_is_made_only_if_that_is_wanted(path):
+    with pytest.raises(StoreError, match="no such file"):
+        syncstring.open(path, "absent", author="ada", create=False)
+    assert not Path(path).exists()
+    syncstring.open(path, "other", author="ada").close()
     with pytest.raises(UnknownVersion, match="no document"):
         syncstring.open(path, "absent", author="ada", create=False)
     syncstring.open(path, "absent", author="ada").close()
@@ -236,6 +240,7 @@ def test_a_session_that_was_away_for_three_packs_comes_back(get):
     assert len(away.history) == len(ada.history) == 244
 
 
+@pytest.mark.slow
 def test_opening_reads_as_many_rows_of_a_long_history_as_of_a_short_one():
     def rows_read(count: int) -> int:
         async def reading() -> int:
@@ -274,7 +279,28 @@ def test_opening_reads_as_many_rows_of_a_long_history_as_of_a_short_one():
 
         return run(reading())
 
-    assert rows_read(1_000) == rows_read(200_000) == 52
+    assert rows_read(1_000) == rows_read(1_000_000) == 52
+
+
+def test_a_slider_loads_packs_as_it_goes(get):
+    ada = get("ada")
+    for count in (400, 150, 60):  # packs of falling size are not merged
+        typed(ada, count)
+        ada.sync()
+        assert ada.pack(everything=True) is not None
+    bob = get("bob")
+    read = []
+    reading = bob._traffic.link.archive.patches
+
+    async def patches(pack):
+        read.append(pack.count)
+        return await reading(pack)
+
+    bob._traffic.link.archive.patches = patches
+    for n, packs in ((10, [400]), (399, [400]), (401, [400, 150]), (600, [400, 150, 60])):
+        assert bob.at(n) == ada.at(n)
+        assert read == packs
+    assert bob.history.base is not None
 
 
 # --- lives and deaths -------------------------------------------------------------------

@@ -67,7 +67,9 @@ class Report:
         count = f"{self.patches:,} patch{'' if self.patches == 1 else 'es'}"
         if self.whole:
             return f"all of it can be read: {count}"
-        rest = f"{count} can be read, and every version that consists of them; {self.unread:,} more can't"
+        rest = f"{count} can be read, and every version that consists of them"
+        if self.unread:
+            rest += f"; {self.unread:,} more can't"
         if self.opens:
             return f"it can be opened and edited, so its newest text is there; of its history, {rest}"
         return f"it can't be opened; {rest}"
