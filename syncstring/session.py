@@ -299,7 +299,10 @@ class StoredDocument(Document):
         self._traffic.call(self._traffic.refresh(), self.limit if timeout is None else timeout)
         if self._traffic.link.deleted:
             raise DocumentDeleted(f"document {self._traffic.link.doc} was deleted")
-        return self.pull()
+        splices = self.pull()
+        if self.history.base is not None and self.parked:
+            splices += self._grow()  # all rows were read: what is waited for is older than the checkpoint
+        return splices
 
     def bring(self, patches: Iterable[Patch]) -> list[Splice]:
         """Take in patches that were made elsewhere, and send them: an import. What the editor must apply.
@@ -321,7 +324,8 @@ class StoredDocument(Document):
         return self.adopt(self._traffic.call(self._traffic.link.archive.read(whole=True)).patches)
 
     def pull(self) -> list[Splice]:
-        """Take in what has arrived by itself; what the editor must apply. Doesn't wait."""
+        """Take in what has arrived by itself; what the editor must apply. Doesn't wait: what has a parent
+        that isn't here is left to `sync`."""
         arrivals = self._traffic.link.arrivals
         sure: list[Row] = []
         seen: list[Row] = []
@@ -332,8 +336,6 @@ class StoredDocument(Document):
         splices += self.receive(seen)
         splices += self.receive(sure, stored=True)
         self._hand_over()  # what was uncommitted had to be committed before
-        if self.history.base is not None and self.parked:
-            splices += self._grow()
         return splices
 
     @property
