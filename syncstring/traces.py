@@ -285,16 +285,24 @@ class _Patches(Sequence[Patch]):
     def put(self, agent: int, parents: tuple[int, ...], chain: Sequence[Ops], recorded: int | None) -> int:
         """Append a transaction, mostly one patch, on the patches numbered `parents`; return its last one's
         number."""
-        for ops in chain:
-            time = 1 + max([self._last.get(agent, 0), *[self._times[parent] for parent in parents]])
+        times = self._times
+        for ops in chain:  # comparisons, not min and max: a long recording comes through here
+            time = self._last.get(agent, 0)
+            for parent in parents:
+                if times[parent] > time:
+                    time = times[parent]
+            time += 1
             if recorded is None:
                 self._walls.append(time)
+            elif time <= recorded <= _LATEST:
+                self._walls.append(recorded)
+                time = recorded
             else:
                 self._walls.append(min(max(recorded, 0), MAX_TIME))
                 time = max(time, min(recorded, _LATEST))
             self._last[agent] = time
             self._agents.append(agent)
-            self._times.append(time)
+            times.append(time)
             self._parents.append(parents)
             self._ops.append(ops)
             parents = (len(self._ops) - 1,)
