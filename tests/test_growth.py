@@ -341,7 +341,9 @@ def test_no_more_walkers_are_kept_than_the_history_has_doublings() -> None:
     for i in range(4_000):
         line.append(add("line", {line[-1]}, 1, "x"))
         if i % 7 == 0:
-            late = add(f"late{i}", {line[-1 - min(i, int(chance.paretovariate(0.5)))]}, "y")
+            # A bubble of its own, mostly; now and then one that goes far back.
+            back = chance.randrange(len(line)) if i % 497 == 0 else 1
+            late = add(f"late{i}", {line[-1 - back]}, "y")
             line.append(add("line", {line[-1], late}, 1, "x"))
         most = max(most, len(tip._walkers))
     assert 2 < most <= 2 * len(tip.graph).bit_length()

@@ -218,17 +218,17 @@ def test_every_arrival_order_gives_the_same_answers(patches: list[Patch], data: 
 
 
 def test_how_inserted_texts_happen_to_be_kept_does_not_show_in_the_splices_between_versions() -> None:
-    # `a` and `b` lie side by side in the pool or not, as they arrive; both are replaced by `c`.
-    first = Patch((1, "s"), [], [(0, 0, "a")], "x", 0)
-    second = Patch((2, "s"), [first.id], [(1, 0, "b")], "x", 0)
-    third = Patch((3, "s"), [second.id], [(0, 2, "c")], "x", 0)
-    apart = Patch((2, "t"), [first.id], [(1, 0, "!")], "x", 0)
-    for order in ([first, second, apart, third], [first, apart, second, third]):
+    # `p` and `q` lie side by side in the pool or not, depending on when `!` came.
+    base = Patch((1, "s"), [], [(0, 0, "ab")], "x", 0)
+    before = Patch((2, "s"), [base.id], [(0, 0, "p")], "x", 0)
+    after = Patch((3, "s"), [before.id], [(1, 0, "q")], "x", 0)
+    newest = Patch((4, "s"), [after.id], [(2, 1, "r")], "x", 0)  # pqrb
+    other = Patch((2, "t"), [base.id], [(2, 0, "!")], "x", 0)
+    for order in ([base, before, after, other, newest], [base, before, other, after, newest]):
         events = Events(order)
-        answers = Merge(events.graph)
-        new, old = events.numbers([third.id]), events.numbers([first.id])
-        assert answers.between(new, old) == [(0, 1, "a")]
-        assert answers.between(events.numbers([apart.id]), new) == [(0, 2, "c")]
+        a, b = events.numbers([newest.id]), events.numbers([base.id])
+        assert Merge(events.graph).between(a, b) == [(0, 3, "a")]
+        assert Merge(events.graph).between(b, a) == [(0, 1, "pqr")]
 
 
 @given(histories(), st.data())

@@ -207,15 +207,12 @@ def test_a_late_patch_with_parents_before_the_first_pack_finds_its_place(get):
     ada.sync()
     late.sync()
     late.insert(4, "!")
-    late.commit()
-    late._traffic.link.outbox.clear()  # it is offline: nothing is sent yet
-    patches = [late.history.patch(late.heads[0])]
+    syncstring.Document.commit(late)  # it is offline: nothing is handed over, so nothing is sent
     typed(ada, 300)
     ada.sync()
     ada.pack(everything=True)
     bob = get("bob")
     assert bob.history.base is not None
-    late._traffic.post(patches)
     late.sync()
     for document in (bob, ada, late):
         document.sync()
