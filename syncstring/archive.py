@@ -46,6 +46,7 @@ from syncstring.store import Key, Row, Store, key_of, of_document, same
 __all__ = [
     "Archive",
     "Contents",
+    "Moved",
     "Packed",
     "delete_document",
     "find_document",
@@ -152,7 +153,7 @@ class Packed:
     problems: tuple[SyncstringError, ...] = ()
 
 
-class _Moved(StoreUnavailable):
+class Moved(StoreUnavailable):
     """A listed row is gone: the manifest moved on, or the store is damaged. Reading it again tells."""
 
 
@@ -202,7 +203,7 @@ class Archive:
                     return Contents(manifest, base, patches, rows, problems)
                 known = [patch for pack in manifest.packs for patch in await self.patches(pack)]
                 return Contents(manifest, None, *_united(known, patches, rows, problems))
-            except _Moved as gone:
+            except Moved as gone:
                 if (await self.manifest()).counter == manifest.counter:
                     raise CorruptStore(f"document {self.doc}: {gone}; fsck tells what is left") from None
         raise StoreUnavailable(f"document {self.doc} is packed by others all the time; try again")
@@ -227,7 +228,7 @@ class Archive:
         rows = await self.store.get("packs", keys)
         found = [row for row in rows if row is not None]
         if len(found) != len(keys):
-            raise _Moved(f"{len(keys) - len(found)} of {len(keys)} rows of section {section.name} are gone")
+            raise Moved(f"{len(keys) - len(found)} of {len(keys)} rows of section {section.name} are gone")
         return section.joined(found)
 
     # --- packing ------------------------------------------------------------
@@ -244,7 +245,7 @@ class Archive:
             raise DocumentDeleted(f"document {self.doc} was deleted")
         try:
             return await self._pack(before, manifest, everything)
-        except _Moved:
+        except Moved:
             return None  # somebody else packs or sweeps at this moment: our swap would be lost
 
     async def _pack(self, before: Row, manifest: Manifest, everything: bool) -> Packed | None:

@@ -113,7 +113,6 @@ class Document:
         self._tip = Tip(self.history.graph)
         self._tip.advance()
         self._pending: list[Splice] = []  # sequential, on the committed text
-        self._undone: list[Splice] = []  # what takes them back, the last one first when reversed
         self._closed: SyncstringError | None = None  # why nothing may be edited any more
         self._early: Patch | None = None  # what was committed early since the last `commit`
         self._text: str | None = None
@@ -172,12 +171,10 @@ class Document:
             and not self.history.read_only
             and self._closed is None
         ):
-            deleted = buffer.slice(pos, pos + delete) if delete else ""
             buffer.splice(pos, delete, insert)
             if insert or delete:
                 splice = Splice(pos, delete, insert)
                 self._pending.append(splice)
-                self._undone.append(Splice(pos, len(insert), deleted))
                 self._changed((splice,))
             return
         ops = compose(((pos, delete, insert),))
@@ -214,7 +211,6 @@ class Document:
         buffer = self._tip.buffer
         for splice in splices:
             pos, delete, insert = splice
-            self._undone.append(Splice(pos, len(insert), buffer.slice(pos, pos + delete)))
             buffer.splice(pos, delete, insert)
             self._pending.append(splice)
             self._changed((splice,))
@@ -280,7 +276,6 @@ class Document:
         before = len(self._tip.buffer) - growth(ops)
         chain = self._make(self.history.graph.heads, ops, now, message) if ops else []
         self._pending.clear()
-        self._undone.clear()
         for patch in chain:
             all_seen = len(self.history.graph.heads) <= MAX_PARENTS
             event = self._append(patch)
@@ -372,7 +367,7 @@ class Document:
     def _start_again(self) -> list[Splice]:
         """The history is another one: everything that was derived is derived anew. O(history)."""
         shown = self.text
-        pending, self._pending, self._undone = self._pending, [], []
+        pending, self._pending = self._pending, []
         self._tip = Tip(self.history.graph)
         self._tip.advance()
         self._edit(pending)  # there is some only where the committed text is what it was

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from contextlib import suppress
 
-from syncstring.archive import AT_ONCE, Archive, Contents
+from syncstring.archive import AT_ONCE, TRIES, Archive, Contents, Moved
 from syncstring.errors import ConflictingPatch, DocumentDeleted, StoreError, SyncstringError
 from syncstring.manifest import Manifest
 from syncstring.patch import Id, Patch
@@ -137,6 +138,13 @@ class Link:
         `stale` says whether it is due. Raises what the store raises; then it is due still.
         """
         self.stale = True
+        for _ in range(TRIES):
+            with suppress(Moved):  # somebody packed meanwhile: the new manifest lists it elsewhere
+                await self._refresh()
+                return
+        await self._refresh()
+
+    async def _refresh(self) -> None:
         rows = await self.archive.rows()
         manifest = await self.archive.manifest()
         if manifest.deleted:

@@ -282,7 +282,7 @@ def state(doc: Document) -> tuple[Any, ...]:
     """Everything that a call can change."""
     return (
         doc.text, doc.heads, doc.parked, list(doc.history), list(doc.outgoing), list(doc._pending),
-        list(doc._undone), list(doc._undos), list(doc._redos), dict(doc._taken), sorted(doc._cursors, key=id),
+        list(doc._undos), list(doc._redos), dict(doc._taken), sorted(doc._cursors, key=id),
         sorted(cursor.pos for cursor in doc._cursors), [str(problem) for problem in doc.problems],
     )  # fmt: skip
 
