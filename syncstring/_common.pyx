@@ -1,4 +1,4 @@
-# cython: language_level=3, boundscheck=False, wraparound=False
+# cython: language_level=3
 """What two texts have in common: their ends, one inside the other, and pieces here and there.
 
 Texts are code points of any width, borrowed from a `str`. Everything is linear in what it looks at,
@@ -8,8 +8,8 @@ second with the second and so on; of these the longest chain that rises in both 
 proposes: what is returned was compared. Nothing here knows what a diff is.
 """
 
+from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcmp, memcpy
 
 from syncstring.errors import PatchError
@@ -74,7 +74,7 @@ cdef void _convert(Unit *target, const Other *source, Py_ssize_t n) noexcept nog
 
 
 cdef char *widened(Text s, Py_ssize_t i, Py_ssize_t n, int kind) except NULL nogil:
-    cdef char *wide = <char *>malloc(max(n, 1) * kind)
+    cdef char *wide = <char *>PyMem_RawMalloc(max(n, 1) * kind)
     if wide == NULL:
         _no_memory()
     if s.kind == kind:
@@ -204,11 +204,11 @@ cdef Py_ssize_t find(Text s, Py_ssize_t a, Py_ssize_t n, Text t, Py_ssize_t b, P
     cdef Py_ssize_t at = _find_with(s, a, n, t, b, m, NULL)
     cdef Py_ssize_t *failure
     if at == -2:
-        failure = <Py_ssize_t *>malloc(m * sizeof(Py_ssize_t))
+        failure = <Py_ssize_t *>PyMem_RawMalloc(m * sizeof(Py_ssize_t))
         if failure == NULL:
             _no_memory()
         at = _find_with(s, a, n, t, b, m, failure)
-        free(failure)
+        PyMem_RawFree(failure)
     return at
 
 
@@ -249,7 +249,7 @@ cdef bint _room(void **block, Py_ssize_t *room, Py_ssize_t needed, size_t size) 
     cdef void *moved
     if needed <= room[0]:
         return True
-    moved = realloc(block[0], grown * size)
+    moved = PyMem_RawRealloc(block[0], grown * size)
     if moved == NULL:
         return False
     block[0] = moved
@@ -403,7 +403,7 @@ cdef Py_ssize_t _search(Search *f, Py_ssize_t i, Py_ssize_t n, Py_ssize_t j, Py_
     f.mask = slots - 1
     while max(n, m) > <Py_ssize_t>(f.skip + 1) * SAMPLES and f.skip < 0x3FF:
         f.skip = 2 * f.skip + 1
-    f.slots = <Gram *>calloc(slots, sizeof(Gram))
+    f.slots = <Gram *>PyMem_RawCalloc(slots, sizeof(Gram))
     if f.slots == NULL:
         return -1
     if not (_scan_text(f, LIST, f.s, i, n) and _scan_text(f, COUNT, f.t, j, m)
@@ -413,15 +413,15 @@ cdef Py_ssize_t _search(Search *f, Py_ssize_t i, Py_ssize_t n, Py_ssize_t j, Py_
         return -1
     if f.pairs_count == 0:
         return 0
-    tails = <Py_ssize_t *>malloc(f.pairs_count * sizeof(Py_ssize_t))
-    found[0] = <Piece *>malloc(f.pairs_count * sizeof(Piece))
+    tails = <Py_ssize_t *>PyMem_RawMalloc(f.pairs_count * sizeof(Py_ssize_t))
+    found[0] = <Piece *>PyMem_RawMalloc(f.pairs_count * sizeof(Piece))
     if tails == NULL or found[0] == NULL:
-        free(tails)
-        free(found[0])
+        PyMem_RawFree(tails)
+        PyMem_RawFree(found[0])
         found[0] = NULL
         return -1
     last = _chain(f.pairs, f.pairs_count, tails)
-    free(tails)
+    PyMem_RawFree(tails)
     return _join(f.pairs, last, f.size, found[0])
 
 
@@ -435,9 +435,9 @@ cdef Py_ssize_t pieces(
         return 0                       # places are counted in 32 bits
     f = Search(s, t, size, NULL, 0, 0, 0, NULL, NULL, 0, 0, 0, 0)
     count = _search(&f, i, n, j, m, found)
-    free(f.slots)
-    free(f.places)
-    free(f.pairs)
+    PyMem_RawFree(f.slots)
+    PyMem_RawFree(f.places)
+    PyMem_RawFree(f.pairs)
     if count < 0:
         _no_memory()
     return count

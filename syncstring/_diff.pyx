@@ -1,4 +1,4 @@
-# cython: language_level=3, boundscheck=False, wraparound=False
+# cython: language_level=3
 """What changed between two texts, as sequential splices.
 
 `diff` gives what `diff_main(old, new, False)` of diff-match-patch (20241021) gives with
@@ -15,8 +15,8 @@ replaced: coarser, still right, and the same everywhere. Nothing here knows of p
 Operations are kept as lengths only: what stands before one says which texts it means.
 """
 
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t
-from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcmp, memcpy, memset
 
 from syncstring._common cimport Piece, Text, find, pieces, prefix, suffix, text_of, widened
@@ -94,7 +94,7 @@ cdef int _room(void **block, Py_ssize_t *room, Py_ssize_t needed, size_t size) e
     cdef void *moved
     if needed <= room[0]:
         return 0
-    moved = realloc(block[0], grown * size)
+    moved = PyMem_RawRealloc(block[0], grown * size)
     if moved == NULL:
         _no_memory()
     block[0] = moved
@@ -135,17 +135,17 @@ cdef bint _reach(Work *w, Py_ssize_t reach) noexcept nogil:
     # Room for diagonals -reach .. reach, those that had room keeping what they hold.
     cdef Py_ssize_t size = (2 * reach + 1) * sizeof(int32_t)
     cdef Py_ssize_t held = (2 * w.reach + 1) * sizeof(int32_t) if w.forward != NULL else 0
-    cdef int32_t *forward = <int32_t *>malloc(size)
-    cdef int32_t *reverse = <int32_t *>malloc(size)
+    cdef int32_t *forward = <int32_t *>PyMem_RawMalloc(size)
+    cdef int32_t *reverse = <int32_t *>PyMem_RawMalloc(size)
     if forward == NULL or reverse == NULL:
-        free(forward)
-        free(reverse)
+        PyMem_RawFree(forward)
+        PyMem_RawFree(reverse)
         return False
     if held:
         memcpy(forward + reach - w.reach, w.forward, held)
         memcpy(reverse + reach - w.reach, w.reverse, held)
-    free(w.forward)
-    free(w.reverse)
+    PyMem_RawFree(w.forward)
+    PyMem_RawFree(w.reverse)
     w.forward = forward
     w.reverse = reverse
     w.reach = reach
@@ -436,7 +436,7 @@ cdef int _piecewise(Work *w, Task t) except -1 nogil:
         t.a_end = piece.a
         t.b_end = piece.b
     _push(w, _solving(t.a, t.a_end, t.b, t.b_end, level))
-    free(w.found)
+    PyMem_RawFree(w.found)
     w.found = NULL
     return 1
 
@@ -547,13 +547,13 @@ cdef tuple _diff(str old, str new, object cursor, Py_ssize_t budget):
             splices = _splices(&w, new)
         return splices, budget - w.steps_left
     finally:
-        free(w.edits)
-        free(w.spare)
-        free(w.tasks)
-        free(w.forward)
-        free(w.reverse)
-        free(w.wide)
-        free(w.found)
+        PyMem_RawFree(w.edits)
+        PyMem_RawFree(w.spare)
+        PyMem_RawFree(w.tasks)
+        PyMem_RawFree(w.forward)
+        PyMem_RawFree(w.reverse)
+        PyMem_RawFree(w.wide)
+        PyMem_RawFree(w.found)
 
 
 def diff(str old not None, str new not None, cursor=None):

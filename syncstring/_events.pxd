@@ -39,12 +39,12 @@ cdef class EventLog:
     cdef Py_ssize_t ops_capacity
     cdef list sessions, authors
     cdef dict session_index, author_index, messages
-    cdef dict lanes                    # session index -> Lane: its events by time
+    cdef list lanes                    # session index -> Lane: its events by time
     cdef readonly list misfits         # events judged not to fit, in the order of judging
 
     cdef int make_room(self, Py_ssize_t events) except -1
-    cdef int put(self, int64_t time, str session, object parents, tuple ops, str author, int64_t wall,
-                 str message) except -1
+    cdef int put(self, int64_t time, str session, object parents, tuple ops, str author, int64_t wall) except -1
+    cdef void count_in(self) noexcept
     cdef int door(self, Py_ssize_t event) except -1
     cdef int rank_compare(self, Py_ssize_t a, Py_ssize_t b) except -2
     cdef Py_ssize_t last_parent(self, Py_ssize_t event) noexcept

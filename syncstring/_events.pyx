@@ -1,4 +1,4 @@
-# cython: language_level=3, boundscheck=False, wraparound=False
+# cython: language_level=3
 """Events in columns: who wrote what, on which parents, when; found again by id.
 
 The law of this room. Events are numbered in arrival order, parents before children, and only ever
@@ -48,14 +48,17 @@ cdef class Lane:
                 high = middle
         return low
 
-    cdef int insert(self, Py_ssize_t at, Py_ssize_t event) except -1:
+    cdef int reserve(self) except -1:
+        """Room for one more."""
         if self.length == self.capacity:
             self.event = <int32_t *>grown(self.event, max(8, 2 * self.capacity), sizeof(int32_t))
             self.capacity = max(8, 2 * self.capacity)
+        return 0
+
+    cdef void insert(self, Py_ssize_t at, Py_ssize_t event) noexcept:
         memmove(self.event + at + 1, self.event + at, (self.length - at) * sizeof(int32_t))
         self.event[at] = <int32_t>event
         self.length += 1
-        return 0
 
 
 cdef int64_t ENDLESS = <int64_t>1 << 60
@@ -71,7 +74,7 @@ cdef class EventLog:
         self.session_index = {}
         self.author_index = {}
         self.messages = {}
-        self.lanes = {}
+        self.lanes = []
         self.misfits = []
         self.make_room(16)
         self.parent_start[0] = self.op_start[0] = self.text_start[0] = 0
@@ -107,13 +110,12 @@ cdef class EventLog:
         self.capacity = room
         return 0
 
-    cdef int put(self, int64_t time, str session, object parents, tuple ops, str author, int64_t wall,
-                 str message) except -1:
-        """Write the columns of one more event. The caller counts it, once all else is done."""
+    cdef int put(self, int64_t time, str session, object parents, tuple ops, str author, int64_t wall) except -1:
+        """Write the columns of one more event, where nobody looks yet: the caller counts it in, once all that
+        can fail is done. What one that failed has left is written over by the next."""
         cdef Py_ssize_t event = self.length, at, count, index, room
         cdef int64_t length
         cdef object op
-        cdef Lane lane
         if event >= 0x7fffffff:
             raise MemoryError("a history holds at most 2^31 patches")
         self.make_room(event + 1)
@@ -133,7 +135,7 @@ cdef class EventLog:
             room = max(at + count, self.ops_capacity + (self.ops_capacity >> 1) + 16)
             self.ops = <int64_t *>grown(self.ops, room, sizeof(int64_t))
             self.ops_capacity = room
-        self.text_start[event] = self.pool.length
+        self.pool.length = self.text_start[event]
         for op in ops:
             if isinstance(op, str):
                 length = len(<str>op)
@@ -152,22 +154,32 @@ cdef class EventLog:
         self.flags[event] = 0
         index_ = self.author_index.get(author)
         if index_ is None:
-            index_ = len(self.authors)
+            # The index is what counts: a list may end in what was never entered there.
+            index_ = len(self.author_index)
+            while len(self.authors) > index_:
+                self.authors.pop()
             self.authors.append(author)
             self.author_index[author] = index_
         self.author[event] = index_
         index_ = self.session_index.get(session)
         if index_ is None:
-            index_ = len(self.sessions)
+            index_ = len(self.session_index)
+            while len(self.sessions) > index_:
+                self.sessions.pop()
+            while len(self.lanes) > index_:
+                self.lanes.pop()
             self.sessions.append(session)
+            self.lanes.append(Lane())
             self.session_index[session] = index_
-            self.lanes[index_] = Lane()
         self.session[event] = index_
-        lane = <Lane>self.lanes[index_]
-        lane.insert(lane.bisect(self.time, time), event)
-        if message is not None:
-            self.messages[event] = message
+        (<Lane>self.lanes[self.session[event]]).reserve()
         return 0
+
+    cdef void count_in(self) noexcept:
+        """Let the event that was put be one of them."""
+        cdef Lane lane = <Lane>self.lanes[self.session[self.length]]
+        lane.insert(lane.bisect(self.time, self.time[self.length]), self.length)
+        self.length += 1
 
     # Looking up.
 
@@ -297,12 +309,12 @@ cdef class EventLog:
         """Give the verdict on an event whose parents' text has `before` code points: does it fit?"""
         cdef int64_t inserted, deleted, consumed
         inserted, deleted, consumed = self.totals(event)
-        self.size[event] = before + inserted - deleted
         if consumed > before:
             if not self.flags[event] & JUDGED:
                 self.misfits.append(event)
             self.flags[event] |= MISFIT
-            self.size[event] = before
+            inserted = deleted = 0
+        self.size[event] = before + inserted - deleted
         self.flags[event] |= JUDGED
         return consumed <= before
 
@@ -330,15 +342,16 @@ cdef class EventLog:
         """Derive the index and the ranges from scratch and compare. O(n log n)."""
         cdef Py_ssize_t event
         cdef int64_t inserted, length
-        assert self.text_start[self.length] == len(self.pool)
+        assert self.text_start[self.length] <= len(self.pool)
+        self.pool.check()
         for event in range(self.length):
             inserted = sum(len(op) for op in self.ops_of(event) if isinstance(op, str))
             assert self.text_start[event + 1] - self.text_start[event] == inserted
             assert self.find(*self.id_of(event)) == event
             if self.flags[event] & JUDGED:
                 assert self.size[event] >= 0
-        assert sum(len(self.lane(session)) for session in self.sessions) == self.length
-        for session in self.sessions:
+        assert sum(len(self.lane(session)) for session in self.session_index) == self.length
+        for session in self.session_index:
             times = [self.time[event] for event in self.lane(session)]
             assert times == sorted(set(times))
         assert len(set(self.misfits)) == len(self.misfits)

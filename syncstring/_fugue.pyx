@@ -1,4 +1,4 @@
-# cython: language_level=3, boundscheck=False, wraparound=False
+# cython: language_level=3
 """Where a concurrent insertion stands: the order of FugueMax, without ever scanning a gap.
 
 The law of this room (Weidner & Kleppmann, "The Art of the Fugue", 2023, section 4; the scan of Yjs gives

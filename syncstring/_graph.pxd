@@ -23,8 +23,9 @@ cdef class EventGraph(EventLog):
     cdef Py_ssize_t ordered
 
     cdef int make_place(self, Py_ssize_t events) except -1
-    cdef int place_head(self, Py_ssize_t event) except -1
-    cdef int close_criticals(self, Py_ssize_t event) except -1
+    cdef void place_head(self, Py_ssize_t event) noexcept
+    cdef list still_critical(self, Py_ssize_t event, Py_ssize_t *interval, int64_t *end)
+    cdef void close_criticals(self, Py_ssize_t event, Py_ssize_t top, int64_t end, list doomed) noexcept
     cdef bint covers(self, Py_ssize_t event, Py_ssize_t prefix) except -1
     cdef Py_ssize_t critical_below(self, Py_ssize_t prefix) noexcept
     cdef Py_ssize_t critical_above(self, Py_ssize_t prefix) noexcept

@@ -1,4 +1,4 @@
-# cython: language_level=3, boundscheck=False, wraparound=False
+# cython: language_level=3
 """The event graph: who knew what when they wrote; heads, critical versions, the time order.
 
 The law of this room. Events are numbered in arrival order, parents before children, and only ever
@@ -66,23 +66,31 @@ cdef class EventGraph(EventLog):
         The caller vouches for well-formedness and for the id being new. Either all of it is appended
         or, when memory runs out, nothing that shows.
         """
-        cdef Py_ssize_t event = self.length
+        cdef Py_ssize_t event = self.length, top
+        cdef int64_t end
+        cdef list doomed
+        cdef object number
         if event >= 0x7fffffff:
             raise MemoryError("a history holds at most 2^31 patches")
         self.make_place(event + 1)
-        self.put(time, session, parents, ops, author, wall, message)
-        self.close_criticals(event)
-        self.length += 1
-        self.place_head(event)
-        return event
-
-    cdef int place_head(self, Py_ssize_t event) except -1:
-        """Heads after `event`: its parents are none any more, it is one."""
-        cdef Py_ssize_t low, high, middle, index
-        cdef int32_t parent
         if self.heads_length == self.heads_capacity:
             self.head = <int32_t *>grown(self.head, max(4, 2 * self.heads_capacity), sizeof(int32_t))
             self.heads_capacity = max(4, 2 * self.heads_capacity)
+        self.put(time, session, parents, ops, author, wall)
+        doomed = self.still_critical(event, &top, &end)
+        number = event
+        if message is not None:
+            self.messages[event] = message
+        # Nothing fails from here on, and nothing of it was seen before.
+        self.close_criticals(event, top, end, doomed)
+        self.count_in()
+        self.place_head(event)
+        return number
+
+    cdef void place_head(self, Py_ssize_t event) noexcept:
+        """Heads after `event`: its parents are none any more, it is one."""
+        cdef Py_ssize_t low, high, middle, index
+        cdef int32_t parent
         if self.parent_start[event + 1] - self.parent_start[event] > 8:
             # A merge of many: one pass over the heads with the parents marked.
             for index in range(self.parent_start[event], self.parent_start[event + 1]):
@@ -112,7 +120,6 @@ cdef class EventGraph(EventLog):
                     self.heads_length -= 1
         self.head[self.heads_length] = <int32_t>event
         self.heads_length += 1
-        return 0
 
     cdef bint covers(self, Py_ssize_t event, Py_ssize_t prefix) except -1:
         """Whether `event` has the whole of a critical `prefix` in its history, all its parents being
@@ -130,15 +137,18 @@ cdef class EventGraph(EventLog):
                  for index in range(self.parent_start[event], self.parent_start[event + 1])}
         return heads.issuperset(self.heads if prefix == self.length else self.critical_heads[prefix])
 
-    cdef int close_criticals(self, Py_ssize_t event) except -1:
-        """Drop the critical versions that `event` (about to be counted) doesn't cover."""
-        cdef int64_t last = self.last_parent(event)
+    cdef list still_critical(self, Py_ssize_t event, Py_ssize_t *interval, int64_t *end):
+        """Which critical versions `event` (about to be counted) covers: those up to `end`, in that interval.
+        None where it goes on with the last one, else the keys of `critical_heads` that go. All that can fail."""
+        cdef int64_t last = self.last_parent(event), stop
         cdef Py_ssize_t top = self.criticals - 1
+        cdef list doomed
+        interval[0] = top
+        end[0] = event + 1
         if last == event - 1 and self.covers(event, event):
             if self.heads_length > 1:
                 self.critical_heads[event] = self.heads
-            self.critical_last[top] = event + 1
-            return 0
+            return None
         if top + 2 > self.criticals_capacity:
             self.critical_first = <int64_t *>grown(
                 self.critical_first, 2 * self.criticals_capacity, sizeof(int64_t))
@@ -147,22 +157,38 @@ cdef class EventGraph(EventLog):
             self.criticals_capacity *= 2
         while self.critical_first[top] > last + 1:
             top -= 1
-        if self.critical_last[top] >= last + 1:
-            self.critical_last[top] = last + 1
+        stop = self.critical_last[top]
+        if stop >= last + 1:
+            stop = last + 1
             if not self.covers(event, last + 1):
                 # Prefix 0 is always covered, so something stays.
                 if self.critical_first[top] == last + 1:
                     top -= 1
+                    stop = self.critical_last[top]
                 else:
-                    self.critical_last[top] = last
-        while self.critical_heads and next(reversed(self.critical_heads)) > self.critical_last[top]:
-            self.critical_heads.popitem()
-        if self.ordered > self.critical_last[top]:
-            self.ordered = self.critical_last[top]
+                    stop = last
+        doomed = []
+        if self.critical_heads:
+            for prefix in reversed(self.critical_heads):
+                if <int64_t>prefix <= stop:
+                    break
+                doomed.append(prefix)
+        interval[0] = top
+        end[0] = stop
+        return doomed
+
+    cdef void close_criticals(self, Py_ssize_t event, Py_ssize_t top, int64_t end, list doomed) noexcept:
+        """Drop the critical versions that `event` doesn't cover; its own is one."""
+        self.critical_last[top] = end
+        if doomed is None:
+            return
+        for prefix in doomed:
+            del self.critical_heads[prefix]
+        if self.ordered > end:
+            self.ordered = end
         top += 1
         self.critical_first[top] = self.critical_last[top] = event + 1
         self.criticals = top + 1
-        return 0
 
     # Versions.
 
@@ -275,15 +301,15 @@ cdef class EventGraph(EventLog):
             for event in a:
                 self.door(event)
                 if self.marks[event] == 0:
-                    self.marks[event] = 1
                     touched.append(event)
+                    self.marks[event] = 1
                     heapq.heappush(heap, -event)
                     open_ += 1
             for event in b:
                 self.door(event)
                 if self.marks[event] == 0:
-                    self.marks[event] = 2
                     touched.append(event)
+                    self.marks[event] = 2
                     heapq.heappush(heap, -event)
                     open_ += 1
                 elif self.marks[event] == 1:
@@ -301,8 +327,8 @@ cdef class EventGraph(EventLog):
                 for index in range(self.parent_start[event], self.parent_start[event + 1]):
                     parent = self.parents[index]
                     if self.marks[parent] == 0:
-                        self.marks[parent] = mark
                         touched.append(parent)
+                        self.marks[parent] = mark
                         heapq.heappush(heap, -parent)
                         if mark != 3:
                             open_ += 1

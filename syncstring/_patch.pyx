@@ -1,4 +1,4 @@
-# cython: language_level=3, boundscheck=False, wraparound=False
+# cython: language_level=3
 """Strings and splices: what edits do to a text, to each other and to positions.
 
 Two ways to write one edit. *Splices* `(pos, delete, insert)` are sequential: each in the coordinates
@@ -14,7 +14,7 @@ refused with `PatchError` before anything happens. Knows no ids, authors or vers
 """
 
 cimport cython
-from libc.stdlib cimport free, malloc
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from libc.string cimport memcpy
 
 from operator import index
@@ -62,6 +62,8 @@ class Splice(NamedTuple):
 cdef str _shown(object value):
     try:
         return f"{value!r:.60}"
+    except MemoryError:
+        raise
     except Exception:  # a huge int has no repr, and who knows what others do
         return f"a {type(value).__name__}"
 
@@ -198,7 +200,7 @@ cdef bint _fold(Pass *passes, Py_ssize_t n, Pass *out) noexcept nogil:
     out.ops = NULL
     out.count = 0
     if n == 1:
-        out.ops = <Op *>malloc(max(passes.count, 1) * sizeof(Op))
+        out.ops = <Op *>PyMem_RawMalloc(max(passes.count, 1) * sizeof(Op))
         if out.ops == NULL:
             return False
         memcpy(out.ops, passes.ops, passes.count * sizeof(Op))
@@ -208,12 +210,12 @@ cdef bint _fold(Pass *passes, Py_ssize_t n, Pass *out) noexcept nogil:
     fine = _fold(passes, n // 2, &a) and _fold(passes + n // 2, n - n // 2, &b)
     if fine:
         # Every operation of the result ends where one of theirs does.
-        out.ops = <Op *>malloc(max(a.count + b.count, 1) * sizeof(Op))
+        out.ops = <Op *>PyMem_RawMalloc(max(a.count + b.count, 1) * sizeof(Op))
         fine = out.ops != NULL
         if fine:
             _one_after_other(&a, &b, out)
-    free(a.ops)
-    free(b.ops)
+    PyMem_RawFree(a.ops)
+    PyMem_RawFree(b.ops)
     return fine
 
 
@@ -252,8 +254,8 @@ def compose(splices) -> tuple:
         reader.read(given[0])
         return _single(reader.pos, reader.delete, reader.insert)
     whole.ops = NULL
-    ops = <Op *>malloc(3 * n * sizeof(Op))
-    passes = <Pass *>malloc(n * sizeof(Pass))
+    ops = <Op *>PyMem_RawMalloc(3 * n * sizeof(Op))
+    passes = <Pass *>PyMem_RawMalloc(n * sizeof(Pass))
     try:
         if ops == NULL or passes == NULL:
             raise MemoryError
@@ -270,9 +272,9 @@ def compose(splices) -> tuple:
             raise MemoryError
         return _as_ops(&whole, sources)
     finally:
-        free(ops)
-        free(passes)
-        free(whole.ops)
+        PyMem_RawFree(ops)
+        PyMem_RawFree(passes)
+        PyMem_RawFree(whole.ops)
 
 
 cdef tuple _single(Py_ssize_t pos, Py_ssize_t delete, str insert):

@@ -1,4 +1,4 @@
-# cython: language_level=3, boundscheck=False, wraparound=False
+# cython: language_level=3
 """A list of spans in document order that knows, for several versions at once, what each of them shows.
 
 The law of this room. A *span* is a run of characters that were typed in a row and have fared alike so

@@ -1,4 +1,4 @@
-# cython: language_level=3, boundscheck=False, wraparound=False
+# cython: language_level=3
 """Texts that grow and change: an append-only pool, a gap buffer, a log of splices to replay.
 
 Every structure holds bare code points, as wide (1, 2 or 4 bytes) as the widest it ever held, and
@@ -12,8 +12,8 @@ The gap buffer is the classic one: an edit moves the text between the old gap an
 """
 
 cimport cython
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
-from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy, memmove
 
 from syncstring.errors import PatchError
@@ -133,7 +133,7 @@ cdef Py_ssize_t _grown(Py_ssize_t capacity, Py_ssize_t needed) except -1:
 
 
 cdef void *_allocate(Py_ssize_t count, int size) except NULL:
-    cdef void *block = malloc(max(count, 1) * size)
+    cdef void *block = PyMem_RawMalloc(max(count, 1) * size)
     if block == NULL:
         raise MemoryError
     return block
@@ -156,7 +156,7 @@ cdef class TextPool:
         self.data = NULL
 
     def __dealloc__(self):
-        free(self.data)
+        PyMem_RawFree(self.data)
 
     def __len__(self):
         return self.length
@@ -172,11 +172,11 @@ cdef class TextPool:
             capacity = max(self.capacity, _grown(0, start + n))
             data = _allocate(capacity, kind)
             _copy(kind, data, 0, self.kind, self.data, 0, start)
-            free(self.data)
+            PyMem_RawFree(self.data)
             self.data, self.kind, self.capacity = data, kind, capacity
         elif start + n > self.capacity:
             capacity = _grown(self.capacity, start + n)
-            data = realloc(self.data, capacity * self.kind)
+            data = PyMem_RawRealloc(self.data, capacity * self.kind)
             if data == NULL:
                 raise MemoryError
             self.data, self.capacity = data, capacity
@@ -189,7 +189,9 @@ cdef class TextPool:
 
     def push(self, str text not None):
         """Append `text` and return where it starts. A lone surrogate in it raises `PatchError`."""
-        return self.add(text)
+        cdef object start = self.length
+        self.add(text)
+        return start
 
     def read(self, start, count):
         """Return the `count` code points from `start` on. `PatchError` if the pool hasn't that many."""
@@ -203,8 +205,8 @@ cdef class TextPool:
         """Derive again what is kept beside the text; `AssertionError` where it doesn't agree."""
         assert 0 <= self.length <= self.capacity
         assert self.kind in (1, 2, 4)
-        # Nothing is ever taken out, so the widest code point that came is still here.
-        assert self.kind == _width(_bits(self.kind, self.data, self.length))
+        # As wide as the widest that came; who owns a pool may have cut it since.
+        assert self.kind >= _width(_bits(self.kind, self.data, self.length))
         assert _surrogate(self.kind, self.data, self.length) < 0
 
 
@@ -225,13 +227,13 @@ cdef Outcome _reallocate(TextBuffer b, int kind, Py_ssize_t extra) noexcept nogi
         return NO_MEMORY
     capacity = size + extra + (size + extra) // 2 + 16
     gap_end = capacity - tail
-    data = malloc(capacity * kind)
+    data = PyMem_RawMalloc(capacity * kind)
     if data == NULL:
         return NO_MEMORY
     if b.data != NULL:
         _copy(kind, data, 0, b.kind, b.data, 0, b.gap_start)
         _copy(kind, data, gap_end, b.kind, b.data, b.gap_end, tail)
-        free(b.data)
+        PyMem_RawFree(b.data)
     b.data = data
     b.kind = kind
     b.capacity = capacity
@@ -292,7 +294,7 @@ cdef class TextBuffer:
             raise MemoryError
 
     def __dealloc__(self):
-        free(self.data)
+        PyMem_RawFree(self.data)
 
     def __len__(self):
         return self.size()
@@ -383,7 +385,7 @@ cdef str _text(TextBuffer b, Py_ssize_t first, Py_ssize_t last):
 # --- the log ----------------------------------------------------------------------------------------------
 
 cdef int _extend(Py_ssize_t **column, Py_ssize_t capacity) except -1:
-    cdef void *block = realloc(column[0], capacity * sizeof(Py_ssize_t))
+    cdef void *block = PyMem_RawRealloc(column[0], capacity * sizeof(Py_ssize_t))
     if block == NULL:
         raise MemoryError
     column[0] = <Py_ssize_t *>block
@@ -404,10 +406,10 @@ cdef class SpliceLog:
         self.pos = self.delete = self.start = self.count = NULL
 
     def __dealloc__(self):
-        free(self.pos)
-        free(self.delete)
-        free(self.start)
-        free(self.count)
+        PyMem_RawFree(self.pos)
+        PyMem_RawFree(self.delete)
+        PyMem_RawFree(self.start)
+        PyMem_RawFree(self.count)
 
     def __len__(self):
         return self.length
@@ -478,6 +480,8 @@ cdef class SpliceLog:
         """
         cdef Py_ssize_t begin, end
         begin, end = _range(self, first, last)
+        if _make_room(self, buffer, begin, end) != DONE:
+            raise MemoryError
         self.replay_range(buffer, begin, end)
 
     def check(self):
@@ -496,6 +500,24 @@ cdef (Py_ssize_t, Py_ssize_t) _range(SpliceLog log, object first, object last) e
     if not 0 <= begin <= end <= log.length:
         raise PatchError(f"splices {begin} to {end} are not within a log of {log.length}")
     return begin, end
+
+
+cdef Outcome _make_room(SpliceLog log, TextBuffer b, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    # So that memory runs out before anything is changed, not half-way.
+    cdef Py_ssize_t i, size = b.size(), most = size
+    cdef int kind = log.pool.kind, width = b.kind
+    cdef const char *data = <const char *>log.pool.data
+    for i in range(first, last):
+        most = max(most, size + log.count[i])  # the room is there before what is deleted gives its own
+        size += log.count[i] - log.delete[i]
+    if kind > width:
+        for i in range(first, last):
+            width = max(width, _width(_bits(kind, data + log.start[i] * kind, log.count[i])))
+            if width == kind:
+                break
+    if width == b.kind and most <= b.capacity:
+        return DONE
+    return _reallocate(b, width, most - b.size())
 
 
 cdef Py_ssize_t _replay(SpliceLog log, TextBuffer b, Py_ssize_t first, Py_ssize_t last) noexcept nogil:

@@ -13,6 +13,7 @@ cdef class Walker:
     cdef readonly FugueList list
     cdef readonly Py_ssize_t base          # a critical prefix: what is walked are events from here on
     cdef readonly Py_ssize_t walked        # how many of them
+    cdef bint broken                       # cut short within an event: to begin anew
     cdef Py_ssize_t capacity
     cdef int32_t cursor[COLUMNS]           # column -> the event whose version it is at, -1: the base
     cdef Py_ssize_t extent[COLUMNS]        # column -> how many events are in that version, the base's not counted
@@ -37,6 +38,7 @@ cdef class Walker:
     cdef int64_t spent                     # spans retreated from since the last new column
     cdef readonly int64_t moves            # events looked at on the way from version to version, and moved over
 
+    cdef int begin(self) except -1
     cdef int reserve(self, Py_ssize_t event) except -1
     cdef bint sees_all(self, Py_ssize_t event) noexcept
     cdef void push(self, int32_t event, uint8_t mark) noexcept

@@ -38,7 +38,10 @@ class Walker:
     def __new__(cls, graph: EventGraph, base: int, base_size: int) -> Self:
         """Start at the critical prefix of `base` events, whose text has `base_size` code points."""
     def walk(self, event: int, out: SpliceLog | None = None) -> None:
-        """Take in one event whose parents were; append what it does to the merged text to `out`."""
+        """Take in one event whose parents were; append what it does to the merged text to `out`.
+
+        Where memory runs out on the way, the walker is back at its base and has walked nothing.
+        """
     def walk_all(self, events: Iterable[int], out: SpliceLog | None = None) -> None:
         """`walk` for each of them."""
     def check(self) -> None:

@@ -1,4 +1,4 @@
-# cython: language_level=3, boundscheck=False, wraparound=False
+# cython: language_level=3
 """The walker: replays events from a critical version on, each on the text that its author saw.
 
 The law of this room (Eg-walker: Gentle & Kleppmann, EuroSys 2025, section 3). A walk starts from a base
@@ -16,13 +16,13 @@ It doesn't know texts, ids or rows: `_graph.pyx` numbers what it reads, `_fugue.
 """
 
 cimport cython
-from cpython.mem cimport PyMem_Free, PyMem_Realloc
+from cpython.mem cimport PyMem_Free
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport qsort
 from libc.string cimport memset
 
 from syncstring._fugue cimport RIGHT, FugueList
-from syncstring._events cimport DELETE, INSERT, JUDGED, KEEP, MISFIT
+from syncstring._events cimport DELETE, INSERT, JUDGED, KEEP, MISFIT, grown
 from syncstring._graph cimport EventGraph
 from syncstring._spans cimport COLUMNS
 from syncstring._text cimport SpliceLog
@@ -35,13 +35,6 @@ cdef enum:
     BACK = 1          # only in the version to go back from, as far as is known
     BOTH = 2
     FORTH = 3
-
-
-cdef void *grown(void *block, Py_ssize_t count, Py_ssize_t size) except NULL:
-    cdef void *result = PyMem_Realloc(block, count * size)
-    if result == NULL:
-        raise MemoryError
-    return result
 
 
 cdef struct Ready:
@@ -65,10 +58,8 @@ def plan(EventGraph graph not None, Py_ssize_t first, Py_ssize_t last):
     cdef int64_t k
     cdef int32_t event, parent, kid
     cdef list result = []
-    cdef int32_t *waiting = NULL
-    cdef int32_t *chain = NULL
+    cdef int32_t *waiting = NULL, *chain = NULL, *kids = NULL
     cdef int64_t *kid_start = NULL
-    cdef int32_t *kids = NULL
     cdef Ready *stack = NULL
     if not 0 <= first <= last <= graph.length:
         raise IndexError(f"no events [{first}, {last}) among {graph.length}")
@@ -140,13 +131,11 @@ cdef class Walker:
     """
 
     def __cinit__(self, EventGraph graph not None, Py_ssize_t base, int64_t base_size):
-        cdef int64_t pool_base
         if graph.critical_floor(base) != base or base > graph.length:
             raise ValueError(f"prefix {base} is not critical")
-        pool_base = graph.text_start[base] if base < graph.length else graph.pool.length
         self.graph = graph
         self.base = base
-        self.list = FugueList(graph, base_size, pool_base)
+        self.list = FugueList(graph, base_size, graph.text_start[base])
         self.cursor[0] = -1
 
     def __dealloc__(self):
@@ -162,6 +151,16 @@ cdef class Walker:
         PyMem_Free(self.seen)
         PyMem_Free(self.back)
         PyMem_Free(self.forth)
+
+    cdef int begin(self) except -1:
+        """Forget what was walked: it was cut short within an event, and stands nowhere."""
+        cdef Py_ssize_t i
+        self.list = FugueList(self.graph, self.list.base_size, self.list.pool_base)
+        for i in range(self.capacity):
+            self.within[i] = self.is_head[i] = 0
+            self.target_count[i] = -1
+        self.targets = self.heads = self.spent = 0
+        self.broken = False
 
     cdef int reserve(self, Py_ssize_t event) except -1:
         """Room for an event's own entries."""
@@ -463,6 +462,8 @@ cdef class Walker:
         cdef Py_ssize_t local = event - self.base, mark = 0, i
         cdef int column
         cdef int64_t k, length, pos, offset, before
+        if self.broken:
+            self.begin()
         self.reserve(event)
         if self.target_count[local] >= 0:
             raise ValueError(f"event {event} is walked already")
@@ -470,6 +471,7 @@ cdef class Walker:
             i = graph.parents[k] - self.base
             if i >= 0 and self.target_count[i] < 0:
                 raise ValueError(f"event {event} before its parent {graph.parents[k]}")
+        self.broken = True
         column = 0 if self.sees_all(event) else self.choose(event)
         self.target_start[local] = self.targets
         self.target_count[local] = 0
@@ -511,21 +513,27 @@ cdef class Walker:
         self.is_head[local] = 1
         self.heads += 1
         self.walked += 1
+        self.broken = False
         return 0
 
     def walk(self, Py_ssize_t event, SpliceLog out=None):
         """Walk one event; what it does to the merge of those walked before it is appended to `out`."""
-        if not self.base <= event < self.graph.length:
-            raise IndexError(f"no event {event} in [{self.base}, {self.graph.length})")
-        self.walk_one(event, out)
+        self.walk_all((event,), out)
 
     def walk_all(self, events, SpliceLog out=None):
-        """Walk several, in the order given."""
-        cdef Py_ssize_t event
-        for event in events:
-            if not self.base <= event < self.graph.length:
-                raise IndexError(f"no event {event} in [{self.base}, {self.graph.length})")
-            self.walk_one(event, out)
+        """Walk several, in the order given. Where memory runs out, all is forgotten: so is `out`."""
+        cdef Py_ssize_t event, before = self.walked
+        cdef bint done = False
+        try:
+            for event in events:
+                if not self.base <= event < self.graph.length:
+                    raise IndexError(f"no event {event} in [{self.base}, {self.graph.length})")
+                self.walk_one(event, out)
+            done = True
+        finally:
+            if not done and (self.broken or self.walked != before):
+                self.broken = True
+                self.walked = 0
 
     @property
     def size(self):
@@ -557,9 +565,7 @@ cdef class Walker:
         walked = [event for event in range(self.base, self.graph.length)
                   if event - self.base < self.capacity and self.target_count[event - self.base] >= 0]
         assert len(walked) == self.walked
-        outside = set()
-        for event in walked:
-            outside.update(self.graph.parents_of(event))
+        outside = {parent for event in walked for parent in self.graph.parents_of(event)}
         assert [e for e in walked if self.is_head[e - self.base]] == [e for e in walked if e not in outside]
         assert self.heads == len([e for e in walked if e not in outside])
         assert not any([self.graph.marks[event] for event in range(self.graph.length)])
@@ -575,9 +581,7 @@ cdef class Walker:
             else:
                 there = set(walked)
             expect = {s: 1 if self.list.span[s].id < self.list.base_size or s == 0 else 0 for s in listed}
-            for event in there:
-                if self.graph.is_misfit(event):
-                    continue
+            for event in [event for event in there if not self.graph.is_misfit(event)]:
                 start, stop = self.graph.text_range(event)
                 for k in range(start, stop):
                     s = self.list.span_at(k - self.list.pool_base + self.list.base_size)

@@ -57,7 +57,10 @@ class Script:
     def counts(self, n: int) -> tuple[int, int]:
         """How many code points version n inserted and deleted, compared with version n - 1."""
     def replay(self, buffer: TextBuffer, a: int, b: int) -> None:
-        """Turn version a's text, in the buffer, into version b's, a <= b."""
+        """Turn version a's text, in the buffer, into version b's, a <= b.
+
+        Where memory runs out, the buffer is left on the way from one to the other.
+        """
     def truncate(self, n: int) -> None:
         """Forget the versions after n."""
     def extend_linear(self, first: int, last: int) -> None:

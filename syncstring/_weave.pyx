@@ -1,4 +1,4 @@
-# cython: language_level=3, boundscheck=False, wraparound=False
+# cython: language_level=3
 """Resolved histories: the weave of a bubble, and the script of all versions in time order.
 
 The law of this room. A *weave* holds every character that a stretch of concurrent events ever inserted,
@@ -294,10 +294,13 @@ cdef class Script:
         return inserted, deleted
 
     def replay(self, TextBuffer buffer not None, Py_ssize_t a, Py_ssize_t b):
-        """Turn version a's text, in the buffer, into version b's, a <= b."""
+        """Turn version a's text, in the buffer, into version b's, a <= b. Where memory runs out, the buffer
+        is left on the way from one to the other."""
         self.door(a)
         self.door(b)
-        self.log.replay(buffer, self.end[a], self.end[b])
+        if a > b:
+            raise IndexError(f"no way from version {a} back to {b}")
+        self.log.replay_range(buffer, self.end[a], self.end[b])
 
     def truncate(self, Py_ssize_t n):
         """Forget the versions after n."""
@@ -311,6 +314,7 @@ cdef class Script:
         if first != self.length:
             raise ValueError(f"event {first} after {self.length} versions")
         self.reserve(last)
+        self.log.length = self.end[self.length]  # one that was cut short may have left splices
         for event in range(first, last):
             self.graph.judge(event, self.size[event])
             put_own(self.graph, event, self.log)
@@ -336,6 +340,7 @@ cdef class Script:
         if weave.base_size != self.size[self.length]:
             raise AssertionError("the weave's base is another text")
         self.reserve(weave.last)
+        self.log.length = self.end[self.length]  # one that was cut short may have left splices
         graph.ensure_order(weave.last)
         low = 1
         while low * 2 <= pieces:

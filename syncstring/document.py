@@ -5,6 +5,12 @@ committed on top; each call that changes it says by which splices, so a copy tha
 to it after every call. A call that raises changed nothing. No I/O, no randomness, no clock but those
 passed in, one thread: the same calls give the same bytes.
 
+Where memory runs out (`MemoryError`), the text, and what cursors say, is as it was, and the same call can be
+made again. But patches can't be taken out of a history: those that came in by then stay, what was uncommitted
+may be committed, and of an edit that exceeds one row the first rows may be made. Then `text` stays behind
+`history`: it can be edited and committed as it stands, and the next call that returns splices to apply
+catches up.
+
 What isn't committed yet is committed before others' patches come in, as made on what its author saw.
 
 It doesn't know stores or networks: a session takes what is `outgoing` and hands over what arrives.
@@ -15,8 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import tzinfo
 from operator import index
-from typing import Any, Final, Literal, NamedTuple
-from weakref import WeakSet
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from syncstring._diff import diff as diff_texts
 from syncstring._patch import (
@@ -24,7 +29,6 @@ from syncstring._patch import (
     Splice,
     compose,
     growth,
-    map_position,
     ops_apply,
     ops_splices,
     transform,
@@ -34,10 +38,14 @@ from syncstring.errors import PatchError, SyncstringError, UnknownVersion
 from syncstring.history import Base, History
 from syncstring.merge import Tip
 from syncstring.patch import MAX_PARENTS, MIN_WILD_TIME, Id, Patch, chained
+from syncstring.shown import FEW, Cursor, Shown, without_last
 from syncstring.timeline import Heads, Ref, Run, Timeline, Versions
 from syncstring.undo import Standing, Undone, inverse
 
 __all__ = ["Cursor", "Document", "Edit"]
+
+T = TypeVar("T")
+_Cut: TypeAlias = tuple[int, tuple[int, ...], Ops, list[Patch]]  # what the text took in, version, edit; made
 
 SIZE_LIMIT: Final = 16 << 20
 """Code points that a document may have by default."""
@@ -56,26 +64,7 @@ class Edit(NamedTuple):
     """What that editor holds then."""
 
 
-class Cursor:
-    """A position that moves with the text: it stays with the character after it, or before it.
-
-    `pos` is in code points. Kept up to date for as long as somebody holds it.
-    """
-
-    __slots__ = ("__weakref__", "pos", "sticks")
-
-    def __init__(self, pos: int, sticks: Literal["after", "before"]) -> None:
-        self.pos = pos
-        self.sticks = sticks
-
-    def __index__(self) -> int:
-        return self.pos
-
-    def __repr__(self) -> str:
-        return f"<Cursor {self.pos}, sticks {self.sticks}>"
-
-
-class Document:
+class Document(Shown):
     """A text under edit by one session.
 
     `session` names this opening of the document and is never used again, not even after a crash.
@@ -83,8 +72,7 @@ class Document:
     same by default. They may stand still, jump and go back, before the epoch too; what isn't an int is a
     `PatchError` of the call that asked. `patches` are there from the start, on a `base` where history was
     left out. `size_limit` (code points) is checked when an edit that lengthens the text is made here, never
-    when a patch arrives. Costs are those of the edit, not of the text or the history, unless a method says
-    so.
+    when a patch arrives. Costs are those of the edit, not of the text or the history, unless it is said.
     """
 
     def __init__(
@@ -103,40 +91,21 @@ class Document:
         self._clocks = Clocks(clock, wall)
         if type(size_limit) is not int or size_limit < 0:
             raise PatchError(f"size_limit is {size_limit!r:.40}; it is a number of code points")
-        self.session = session
-        self.author = author
-        self.size_limit = size_limit
+        self.session, self.author, self.size_limit = session, author, size_limit
         self.history = History(patches, base)
         self.outgoing: list[Patch] = []
         """Every patch made here that nobody took yet, parents first. Whoever sends them takes them out."""
         self._last = 0  # the greatest time of a patch made here: none of them is given twice
-        self._tip = Tip(self.history.graph)
-        self._tip.advance()
-        self._pending: list[Splice] = []  # sequential, on the committed text
+        super().__init__(self.history.graph)
+        self._cut: _Cut | None = None  # an `edit_at` that is made and not yet shown
         self._closed: SyncstringError | None = None  # why nothing may be edited any more
         self._early: Patch | None = None  # what was committed early since the last `commit`
-        self._text: str | None = None
-        self._cursors: WeakSet[Cursor] = WeakSet()
-        self._pointing = False  # whether there ever was a cursor
         self._timeline = Timeline(self.history, now=clock, zone=zone)
         self._undos: list[tuple[Id, ...]] = []  # what undo takes back, step by step; a step may be a chain
         self._redos: list[tuple[Id, ...]] = []
         self._taken: dict[Id, Undone] = {}  # by which patches made here what was taken back
 
     # --- the text -----------------------------------------------------------------------------------------
-
-    @property
-    def text(self) -> str:
-        """The text, what is uncommitted included. O(len) after a change."""
-        if self._text is None:
-            self._text = str(self._tip.buffer)
-        return self._text
-
-    def __str__(self) -> str:
-        return self.text
-
-    def __len__(self) -> int:
-        return len(self._tip.buffer)
 
     @property
     def heads(self) -> tuple[Id, ...]:
@@ -161,8 +130,7 @@ class Document:
         `PatchError` if that lies outside the text, for a lone surrogate, and where the document would
         outgrow its limit; `UnsupportedVersion` if a later format's patches were met.
         """
-        buffer = self._tip.buffer
-        size = len(buffer)
+        size = len(self._tip.buffer)
         if (  # a keystroke: what can be said of it at once, and nothing to be composed
             type(pos) is type(delete) is int
             and type(insert) is str
@@ -171,11 +139,8 @@ class Document:
             and not self.history.read_only
             and self._closed is None
         ):
-            buffer.splice(pos, delete, insert)
             if insert or delete:
-                splice = Splice(pos, delete, insert)
-                self._pending.append(splice)
-                self._changed((splice,))
+                self._put(pos, delete, insert)
             return
         ops = compose(((pos, delete, insert),))
         _fit(((pos, delete, insert),), size)
@@ -206,15 +171,6 @@ class Document:
         self._edit(splices)
         return splices
 
-    def _edit(self, splices: Iterable[Splice]) -> None:
-        """Do what was found to be allowed."""
-        buffer = self._tip.buffer
-        for splice in splices:
-            pos, delete, insert = splice
-            buffer.splice(pos, delete, insert)
-            self._pending.append(splice)
-            self._changed((splice,))
-
     def _writable(self, size: int) -> None:
         """Whether an edit that leaves a text of `size` may be made."""
         if error := self._closed or self.history.unsupported:
@@ -231,26 +187,6 @@ class Document:
             since = self.history.merge.between(events, self.history.graph.heads) + self._pending
             size = len(self) + growth(compose(transform(ops_splices(ops), since)))
         self._writable(size)
-
-    def _changed(self, splices: Sequence[Splice]) -> None:
-        if splices:
-            self._text = None
-            if self._pointing:  # asking a weak set costs more than a keystroke
-                for cursor in self._cursors:
-                    cursor.pos = map_position(cursor.pos, splices, cursor.sticks)
-
-    def cursor(self, pos: int, sticks: Literal["after", "before"] = "after") -> Cursor:
-        """A position that moves with the text. `PatchError` if it lies outside."""
-        if type(pos) is not int or not 0 <= pos <= len(self):
-            raise PatchError(f"a cursor at {pos!r:.40} in a text of {len(self)}")
-        if sticks not in ("after", "before"):
-            raise PatchError(
-                f"sticks is {sticks!r:.40}; it is 'after' or 'before', the character to stay with"
-            )
-        cursor = Cursor(pos, sticks)
-        self._cursors.add(cursor)
-        self._pointing = True
-        return cursor
 
     # --- committing ---------------------------------------------------------------------------------------
 
@@ -273,32 +209,71 @@ class Document:
 
     def _commit(self, now: tuple[int, int], message: str | None = None) -> Patch | None:
         ops = compose(self._pending)
-        before = len(self._tip.buffer) - growth(ops)
-        chain = self._make(self.history.graph.heads, ops, now, message) if ops else []
-        self._pending.clear()
-        for patch in chain:
-            all_seen = len(self.history.graph.heads) <= MAX_PARENTS
-            event = self._append(patch)
-            if all_seen:
-                self._tip.took(event, before)
-            else:  # one of those that merge heads, of which there are too many for one patch
-                self._tip.advance()
-            before += growth(patch.ops)
-        if not chain:
+        if not ops:
+            self._pending.clear()
             return None
-        self._done(chain)
+        parents = self._shown_heads()
+        chain = self._make(parents, ops, now, message)
+        if len(chain) > 1:
+            self._pending = [splice for patch in chain for splice in ops_splices(patch.ops)]
+        before = len(self._tip.buffer) - growth(ops)
+        return self._as_step(chain, self._append_shown, before, _merges(len(parents)))
+
+    def _append_shown(self, chain: list[Patch], before: int, merges: int) -> Patch:
+        """Append patches that do what is uncommitted, of which `merges` merge heads only. Each takes what it
+        does out of what is uncommitted."""
+        for i, patch in enumerate(chain):
+            behind = self._behind
+            left = self._pending[len(ops_splices(patch.ops)) :] if len(chain) > 1 else []
+            if i < merges:  # it hasn't seen everything
+                self._append(patch)
+                if not behind:
+                    self._tip.advance()
+            elif behind:
+                seen = (len(self.history.graph),)
+                self._append(patch)
+                self._pending, self._seen = left, seen
+            else:
+                after = before + growth(patch.ops)
+                self._append(patch, self._tip, before)
+                self._pending, before = left, after
         return chain[-1]
+
+    def _as_step(self, chain: list[Patch], act: Callable[..., T], *more: Any) -> T:
+        """Let these patches be appended, as a step that `undo` can take back."""
+        redos, last = list(self._redos), chain[-1].time
+        newest = self.outgoing[-1] if self.outgoing else None
+        kept = self._undos[:] if len(self._undos) < FEW else None
+        self._done(chain)
+        try:
+            return act(chain, *more)
+        except BaseException:
+            if (self.outgoing[-1] if self.outgoing else None) is newest:  # none of them was
+                self._undos, self._redos = without_last(self._undos, kept), redos
+            elif self._last < last:
+                self._last = last  # the step names all of them: no id is given to another patch
+            raise
 
     def _done(self, chain: list[Patch]) -> None:
         """Note a step that `undo` can take back."""
         self._undos.append(tuple(patch.id for patch in chain))
         self._redos.clear()
 
-    def _append(self, patch: Patch) -> int:
-        event = self.history.append(patch)
-        self._last = max(self._last, patch.time)
+    def _append(self, patch: Patch, tip: Tip | None = None, before: int = 0) -> None:
+        """Append a patch, or raise and do nothing. A `tip` is told that its buffer, which had `before` code
+        points, shows what the patch does."""
+        event, last = len(self.history.graph), max(self._last, patch.time)
+        taken = event + 1
+        kept = self.outgoing[:] if len(self.outgoing) < FEW else None
         self.outgoing.append(patch)
-        return event
+        try:
+            self.history.append(patch)
+        except BaseException:
+            self.outgoing = without_last(self.outgoing, kept)
+            raise
+        self._last = last
+        if tip is not None:
+            tip.took(event, taken, before)
 
     def _make(
         self, parents: Sequence[int], ops: Ops, now: tuple[int, int], message: str | None = None
@@ -309,7 +284,7 @@ class Document:
         present, wall = now
         chain: list[Patch] = []
         # The newest ones are merged first, so that the merging patch is the newest then.
-        merging: list[Ops] = [()] * -(-max(0, len(known) - MAX_PARENTS) // (MAX_PARENTS - 1))
+        merging: list[Ops] = [()] * _merges(len(known))
         links = merging + chained(ops)
         for i, link in enumerate(links):
             seen, known = known[-MAX_PARENTS:], known[:-MAX_PARENTS]
@@ -341,40 +316,26 @@ class Document:
         others' edits it would forget which deleted characters it stood beside. A patch with an unknown
         parent is parked. What is malformed, conflicting or of a later format is no exception, but one of
         `problems`. `PatchError` only for what is neither patch nor row. With `stored`, they are surely in
-        the store, whose contents win every conflict.
+        the store, whose contents win every conflict. After a `MemoryError`, `receive(())` is enough to be
+        told what became of the patches that were taken in.
         """
         history = self.history
         now = self._clocks.read() if self._pending else (0, 0)
         known = history.judged(patches)
         if self._pending and any(history.known(patch.id) != patch for patch in known):
             self._settle(now)
-        rebuilds = history.rebuilds
-        placed = history.add(known, stored)
-        if history.rebuilds != rebuilds:
-            return self._start_again()
+        if self._pending and self._behind:
+            self._settle(now)
+        self._next = None
+        history.add(known, stored, self._derive)
+        if self._next is not None:
+            return self._show()
+        placed = self._behind
         return self._advance() if placed else []
 
     def _settle(self, now: tuple[int, int]) -> None:
         """Commit early, before something else happens; the next `commit` returns that patch, if no other."""
         self._early = self._commit(now) or self._early
-
-    def _advance(self) -> list[Splice]:
-        log = self._tip.advance()
-        splices = [Splice(*splice) for splice in log.splices(0, len(log))]
-        self._changed(splices)
-        return splices
-
-    def _start_again(self) -> list[Splice]:
-        """The history is another one: everything that was derived is derived anew. O(history)."""
-        shown = self.text
-        pending, self._pending = self._pending, []
-        self._tip = Tip(self.history.graph)
-        self._tip.advance()
-        self._edit(pending)  # there is some only where the committed text is what it was
-        splices = diff_texts(shown, str(self._tip.buffer))
-        self._text = None
-        self._changed(splices)
-        return splices
 
     def reissue(self, session: str, patches: Iterable[Patch]) -> list[Splice]:
         """Take a new session id, and make these patches of this session anew under it: the store has others
@@ -399,19 +360,21 @@ class Document:
         kept = [patch for patch in self.history.patches() if lost.get(patch.id) != patch]
         history = History([*kept, *made], self.history.base)
         history.rebuilds = self.history.rebuilds + 1
-        self.history = self._timeline.history = history
-        self.session = session
-        self.outgoing = [*made, *(patch for patch in self.outgoing if patch.id not in lost)]
-        for steps in (self._undos, self._redos):
-            steps[:] = [tuple(again.get(id, id) for id in step) for step in steps]
-        self._taken = {
+        outgoing = [*made, *(patch for patch in self.outgoing if patch.id not in lost)]
+        undos = [tuple(again.get(id, id) for id in step) for step in self._undos]
+        redos = [tuple(again.get(id, id) for id in step) for step in self._redos]
+        taken = {
             again.get(id, id): Undone(
                 tuple(again.get(taken, taken) for taken in ids),
                 [stand._replace(deleter=again.get(stand.deleter, stand.deleter)) for stand in stands],
             )
             for id, (ids, stands) in self._taken.items()
         }
-        return self._start_again()
+        self._derive(history.graph)
+        self.history = self._timeline.history = history
+        self.session, self.outgoing = session, outgoing
+        self._undos, self._redos, self._taken = undos, redos, taken
+        return self._show()
 
     def adopt(self, patches: Iterable[Patch]) -> list[Splice]:
         """Know the whole history, these patches and what is here, instead of one that begins with a `base`.
@@ -420,19 +383,21 @@ class Document:
         """
         given = list(patches)
         whole = History([*given, *self.history.patches()])
-        if self._pending and whole.text() != self.history.text():
+        if self._pending and (self._behind or whole.heads != self.history.heads):
             self._settle(self._clocks.read())
             whole = History([*given, *self.history.patches()])
         whole.rebuilds = self.history.rebuilds + 1
+        self._derive(whole.graph)
         self.history = self._timeline.history = whole
-        return self._start_again()
+        return self._show()
 
     def edit_at(self, heads: Heads, splices: Iterable[Sequence[Any]]) -> Edit:
         """Make a patch of an edit by an editor elsewhere (a browser, a file), against the version that it
         last confirmed, however many patches ago; what is uncommitted here is committed first.
 
         `UnknownVersion` for heads that aren't here, `PatchError` for splices that don't fit that version's
-        text and for what `splice` refuses. O(the concurrent stretch between that version and now).
+        text and for what `splice` refuses. After a `MemoryError` the patch may be made: the same call, made
+        next, doesn't make it twice. O(the concurrent stretch between that version and now).
         """
         if not isinstance(splices, Iterable):
             raise PatchError(f"splices are {splices!r:.40}; they are a list of (pos, delete, insert)")
@@ -441,27 +406,36 @@ class Document:
         history = self.history
         events = history.events(heads)
         _fit(given, history.merge.size_at(events))
-        if ops:
+        cut = self._cut
+        made = cut[-1] if cut is not None and cut[:3] == (self._tip.taken, events, ops) else None
+        if ops and made is None:
             self._allow(ops, events)
         now = self._clocks.read()
         self._commit(now)
-        applied: list[Splice] = []
         patch = None
-        if ops:
+        if made is not None:
+            events, patch = (history.event(made[-1].id),), made[-1]
+        elif ops:
             chain = self._make(events, ops, now)
-            events = ([self._append(patch) for patch in chain][-1],)
-            self._done(chain)
-            applied, patch = self._advance(), chain[-1]
+            self._as_step(chain, self._append_unshown, (self._tip.taken, events, ops, chain))
+            events, patch = (len(history.graph) - 1,), chain[-1]
         heads_now = history.graph.heads
         to_now = ops_splices(compose(history.merge.between(events, heads_now))) if events != heads_now else []
-        return Edit(patch, to_now, applied, self.heads)
+        return self._caught_up(patch, to_now)
+
+    def _append_unshown(self, chain: list[Patch], cut: _Cut) -> None:
+        """Append patches that the text doesn't show yet, and note that."""
+        for patch in chain:
+            self._append(patch)
+        self._cut = cut
 
     # --- taking back --------------------------------------------------------------------------------------
 
     def undo(self) -> Edit:
         """Take back this session's last commit that wasn't taken back yet, through everybody's later patches.
 
-        `Edit.patch` is None if there is none, or nothing of it is left. O(patches since).
+        `Edit.patch` is None if there is none, or nothing of it is left. O(patches since), and a copy of the
+        text.
         """
         return self._step_back(self._undos, self._redos)
 
@@ -476,39 +450,50 @@ class Document:
             self._writable(len(self) - growth(compose(self._pending)))
         self._commit(now)
         if not steps:
-            return Edit(None, [], [], self.heads)
-        chain, edit = self._take_back(steps[-1], now)
-        steps.pop()
-        if chain:
-            others.append(tuple(patch.id for patch in chain))
+            return self._caught_up(None)
+        chain, stands = self._taken_back(steps[-1], now)
+        left, more = steps[:-1], [*others, tuple(patch.id for patch in chain)] if chain else others
+        after = (left, more) if steps is self._undos else (more, left)
+        edit = self._apply_back(chain, steps[-1], stands) if chain else self._caught_up(None)
+        self._undos, self._redos = after
         return edit
 
     def revert(self, ref: Ref) -> Edit:
         """Take back any one patch, whoever made it. An ordinary commit, which `undo` takes back.
 
-        `UnknownVersion` for what names no patch. O(patches since).
+        `UnknownVersion` for what names no patch. O(patches since), and a copy of the text.
         """
         self._writable(0)
         version = self._timeline.version(ref)
         if version.id is None:
             raise UnknownVersion(f"{ref!r:.60} names no single patch that could be taken back")
-        chain, edit = self._take_back((version.id,), self._clocks.read())
-        if chain:
-            self._done(chain)
-        return edit
+        chain, stands = self._taken_back((version.id,), self._clocks.read())
+        if not chain:
+            return self._caught_up(None)
+        return self._as_step(chain, self._apply_back, (version.id,), stands)
 
-    def _take_back(self, ids: tuple[Id, ...], now: tuple[int, int]) -> tuple[list[Patch], Edit]:
+    def _taken_back(self, ids: tuple[Id, ...], now: tuple[int, int]) -> tuple[list[Patch], list[Standing]]:
+        """The patches that take these back, if any, and what the text that they insert stands for."""
         known = [id for id in ids if id in self.history]
         ops, stands = inverse(self.history, known, self._taken)
         self._allow(ops, self.history.graph.heads)
         if self._pending:
             self._commit(now)
             ops, stands = inverse(self.history, known, self._taken)
-        if not ops:
-            return [], Edit(None, [], [], self.heads)
-        chain = self._make(self.history.graph.heads, ops, now)
-        self._note(chain, ids, stands)
-        return chain, self._apply(chain)
+        return self._make(self.history.graph.heads, ops, now) if ops else [], stands
+
+    def _apply_back(self, chain: list[Patch], ids: tuple[Id, ...], stands: list[Standing]) -> Edit:
+        """Append them; what isn't made didn't take anything back."""
+        last_first = reversed(chain)
+        try:
+            self._note(chain, ids, stands)
+            return self._apply(chain)
+        except BaseException:
+            for patch in last_first:
+                if self.outgoing and self.outgoing[-1] is patch:
+                    break
+                self._taken.pop(patch.id, None)
+            raise
 
     def _note(self, chain: list[Patch], ids: tuple[Id, ...], stands: list[Standing]) -> None:
         """Note what the chain took back, and what its inserted text stands for, patch by patch."""
@@ -524,11 +509,26 @@ class Document:
             done += length
 
     def _apply(self, chain: list[Patch]) -> Edit:
-        """Append patches made on the newest text, and tell what they did to it."""
-        for patch in chain:
-            self._append(patch)
-        splices = self._advance()
-        return Edit(chain[-1], splices, splices, self.heads)
+        """Append patches made on everything, and tell what they did to the text. One is made and shown, or
+        neither: the text is copied."""
+        if len(chain) > 1:
+            for patch in chain:
+                self._append(patch)
+            return self._caught_up(chain[-1])
+        (patch,) = chain
+        tip, before, splices = self._look_past(patch.ops)
+        edit = Edit(patch, splices, splices, (patch.id,))
+        self._append(patch, tip, before)
+        self._show()
+        return edit
+
+    def _caught_up(self, patch: Patch | None, wanted: list[Splice] | None = None) -> Edit:
+        """Show what the history has got since. `wanted` is what the editor that asked must apply, if else."""
+        splices = self._look_ahead() if self._behind else []
+        edit = Edit(patch, splices if wanted is None else wanted, splices, self.heads)
+        if self._behind:
+            self._show()
+        return edit
 
     def restore(self, ref: Ref) -> Edit:
         """Bring back the text of an old version, as a new patch: nothing that came since is lost.
@@ -539,12 +539,11 @@ class Document:
         self._writable(len(old))
         now = self._clocks.read()
         self._commit(now)
-        ops = compose(diff_texts(self.text, old))
+        ops = compose(diff_texts(self.history.text() if self._behind else self.text, old))
         if not ops:
-            return Edit(None, [], [], self.heads)
+            return self._caught_up(None)
         chain = self._make(self.history.graph.heads, ops, now)
-        self._done(chain)
-        return self._apply(chain)
+        return self._as_step(chain, self._apply)
 
     # --- the past -----------------------------------------------------------------------------------------
 
@@ -575,13 +574,20 @@ class Document:
         """Who wrote each run of a version (the newest by default), in which patch; see `Timeline.blame`."""
         return self._timeline.blame(at)
 
-    def check(self) -> None:
-        """Derive what is kept from scratch and compare. For tests."""
+    def check(self, behind: bool = False) -> None:
+        """Derive what is kept from scratch and compare. The text may be `behind` only where memory ran out.
+        For tests."""
         self.history.graph.check()
-        assert self._tip.taken == len(self.history)
-        expected = ops_apply(self.history.text(), compose(self._pending))
+        assert behind or (not self._behind and self._seen is None)
+        committed = self.history.merge.text_at(self._shown_heads())
+        expected = ops_apply(committed, compose(self._pending))
         assert self.text == expected, (self.text, expected)
         assert self.text == str(self._tip.buffer)
+
+
+def _merges(heads: int) -> int:
+    """How many patches merge so many heads before one can name them all."""
+    return -(-max(0, heads - MAX_PARENTS) // (MAX_PARENTS - 1))
 
 
 def _fit(splices: Iterable[Sequence[Any]], size: int) -> None:

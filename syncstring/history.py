@@ -12,7 +12,7 @@ It doesn't know sessions, clocks or stores. Events are numbered and ordered in `
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,7 +67,10 @@ class History:
         # What was wrong, in words: an exception that is kept would keep the rows it was raised for.
         self._malformed: set[str] = set()
         self._unsupported: set[str] = set()
+        self.read_only = False
+        """Whether something of a later format was given; see `unsupported`."""
         self._judged = 0  # events known to be judged
+        self._placing: list[Patch] | None = None  # what took its place in a call that memory ran out in
         self._plant()
         self.add(patches)
 
@@ -89,15 +92,26 @@ class History:
 
     # --- taking in ------------------------------------------------------------
 
-    def add(self, patches: Iterable[Patch | Mapping[str, Any]], stored: bool = False) -> list[Patch]:
+    def add(
+        self,
+        patches: Iterable[Patch | Mapping[str, Any]],
+        stored: bool = False,
+        derive: Callable[[EventGraph], object] | None = None,
+    ) -> list[Patch]:
         """Take patches in; those that took their place by it are returned, parents first.
 
         With `stored`, they are surely in a store, and so win every conflict, for good.
 
         O(log n) each, and less where they follow each other. Where another content wins a known id, all is
-        built again: O(n log n).
+        built again: O(n log n). Then `derive` is called with the graph that takes the place of `graph` next;
+        what it raises leaves everything in place. Where memory runs out, each patch is in or not; the next
+        call that doesn't fail returns those that are, too.
         """
-        placed: list[Patch] = []
+        placed = self._placing if self._placing is not None else []
+        if self._placing is not None:
+            for id in [id for id in self._waiting if self.graph.find(*id) >= 0]:
+                self._release(id, placed)
+        self._placing = placed
         changed: dict[Id, Patch] = {}
         for patch in sorted(self.judged(patches), key=lambda patch: patch.id):
             known = changed.get(patch.id) or self.known(patch.id)
@@ -121,11 +135,20 @@ class History:
                     else:
                         changed[patch.id] = patch
         if not changed:
+            self._placing = None
             return placed
         before = {id for event in self._own_events() if (id := self._id(event)) not in changed}
         before -= {patch.id for patch in placed}
-        self._rebuild(changed)
-        return [self.patch_of(event) for event in self._own_events() if self._id(event) not in before]
+        other = self._rebuilt(changed)
+        result = [other.patch_of(event) for event in other._own_events() if other._id(event) not in before]
+        if derive is not None:
+            derive(other.graph)
+        # Nothing fails from here on.
+        self.graph, self.merge = other.graph, other.merge
+        self._parked, self._waiting = other._parked, other._waiting
+        self._judged, self.rebuilds = 0, other.rebuilds
+        self._placing = None
+        return result
 
     def judged(self, patches: Iterable[Patch | Mapping[str, Any]]) -> list[Patch]:
         """The well-formed ones; the others are set aside, and among `problems`. All or nothing where it is
@@ -144,6 +167,7 @@ class History:
                 self._malformed.add(str(error))
             except UnsupportedVersion as error:
                 self._unsupported.add(str(error))
+                self.read_only = True
         return result
 
     def known(self, id: Id) -> Patch | None:
@@ -153,17 +177,45 @@ class History:
 
     def _take(self, patch: Patch, placed: list[Patch]) -> None:
         """Place a new patch and all that waited for it, or park it."""
-        todo = [patch]
+        parents = self._parents(patch)
+        if -1 in parents:
+            self._park(patch, patch.parents[parents.index(-1)] if patch.parents else Id(0, ""))
+            return
+        placed.append(patch)
+        try:
+            self.append(patch, parents)
+        except MemoryError:
+            placed.pop()
+            raise
+        self._release(patch.id, placed)
+
+    def _release(self, id: Id, placed: list[Patch]) -> None:
+        """Place what waited for a patch, and what waited for that; none leaves where it waits before."""
+        todo = [id]
         while todo:
-            patch = todo.pop()
+            id = todo[-1]
+            waiting = self._waiting.get(id)
+            if not waiting:
+                self._waiting.pop(id, None)
+                todo.pop()
+                continue
+            patch = self._parked.get(waiting[-1])
+            if patch is None:  # memory ran out before it was parked, or placed
+                waiting.pop()
+                continue
             parents = self._parents(patch)
             if -1 in parents:
-                self._park(patch, patch.parents[parents.index(-1)] if patch.parents else Id(0, ""))
-                continue
-            self.append(patch, parents)
-            placed.append(patch)
-            for id in self._waiting.pop(patch.id, ()):
-                todo.append(self._parked.pop(id))
+                self._park(patch, patch.parents[parents.index(-1)])
+            else:
+                todo.append(patch.id)
+                placed.append(patch)
+                try:
+                    self.append(patch, parents)
+                except MemoryError:
+                    placed.pop()
+                    raise
+                del self._parked[patch.id]
+            waiting.pop()
 
     def _parents(self, patch: Patch) -> list[int]:
         """The events that a patch's parents are, in its order; -1 for what isn't here. Beside a base, a patch
@@ -185,8 +237,8 @@ class History:
 
     def _park(self, patch: Patch, missing: Id) -> None:
         """One missing parent is enough to wait for; when it comes, the next one is looked for."""
-        self._parked[patch.id] = patch
         self._waiting.setdefault(missing, []).append(patch.id)
+        self._parked[patch.id] = patch  # last: whatever is parked waits for something
 
     def _unpark(self, id: Id) -> None:
         patch = self._parked.pop(id)
@@ -197,16 +249,13 @@ class History:
                 if not waiting:
                     del self._waiting[parent]
 
-    def _rebuild(self, changed: Mapping[Id, Patch]) -> None:
+    def _rebuilt(self, changed: Mapping[Id, Patch]) -> History:
+        """What is known, with other contents under some ids."""
         patches = [changed.get(self._id(event)) or self.patch_of(event) for event in self._own_events()]
         patches += self._parked.values()
-        self._plant()
-        self._parked = {}
-        self._waiting = {}
-        self._judged = 0
-        self.rebuilds += 1
-        for patch in sorted(patches, key=lambda patch: patch.id):
-            self._take(patch, [])
+        other = History(patches, self.base)
+        other.rebuilds = self.rebuilds + 1
+        return other
 
     # --- patches ------------------------------------------------------------
 
@@ -356,11 +405,6 @@ class History:
             self._judged += 1
         if self._judged < len(graph):
             self.merge.script(len(graph))
-
-    @property
-    def read_only(self) -> bool:
-        """Whether something of a later format was given; see `unsupported`."""
-        return bool(self._unsupported)
 
     @property
     def unsupported(self) -> UnsupportedVersion | None:

@@ -249,33 +249,49 @@ class Tip:
     def advance(self) -> SpliceLog:
         """Take in every event that the graph has got since the last call.
 
-        The splices returned, in order, turn the buffer's text before the call into its text after it.
+        The splices returned, in order, turn the buffer's text before the call into its text after it. Where
+        memory runs out, nothing was taken in.
         """
-        graph, log = self.graph, SpliceLog(self.graph.pool)
-        stop = len(graph)
-        while self.taken < stop:
-            at, done = self.taken, len(log)
-            end = graph.critical_floor(at)
-            if end == at and graph.critical_ceiling(at + 1) == at + 1:
-                graph.judge(at, len(self.buffer))
-                put_own(graph, at, log)
-                end = at + 1
-            else:
-                end = min(stop, graph.critical_ceiling(at + 1))
-                self._walk(self._walker_at(at), end, log)
-            log.replay(self.buffer, done, len(log))
-            self.taken = end
+        log = self.ahead()
+        self.show(log)
         return log
 
-    def took(self, event: int, before: int) -> None:
-        """Count the newest event as taken in: its author saw everything, and the buffer, whose text had
-        `before` code points, was edited already."""
-        self.graph.judge(event, before)
-        self.taken = event + 1
+    def show(self, log: SpliceLog) -> None:
+        """Do to the buffer what `ahead` found, the graph being what it was then. All or nothing."""
+        taken = len(self.graph)
+        log.replay(self.buffer, 0, len(log))
+        self.taken = taken
 
-    def _walker_at(self, at: int) -> Walker:
-        """A walker that has walked the events from some critical version up to `at`."""
+    def ahead(self) -> SpliceLog:
+        """What `advance` would do, and hasn't done yet."""
+        graph, log = self.graph, SpliceLog(self.graph.pool)
+        at, stop, size = self.taken, len(graph), len(self.buffer)
+        while at < stop:
+            end = graph.critical_floor(at)
+            if end == at and graph.critical_ceiling(at + 1) == at + 1:
+                graph.judge(at, size)
+                put_own(graph, at, log)
+                size = graph.size_of(at)
+                at += 1
+            else:
+                walker = self._walker_at(at, size)
+                at = min(stop, graph.critical_ceiling(at + 1))
+                self._walk(walker, at, log)
+                size = walker.size
+        return log
+
+    def took(self, event: int, taken: int, before: int) -> None:
+        """Count the newest event as taken in, which makes `taken` of them: its author saw everything, and the
+        buffer, whose text had `before` code points, was edited already. Takes no memory."""
+        self.graph.judge(event, before)
+        self.taken = taken
+
+    def _walker_at(self, at: int, size: int) -> Walker:
+        """A walker that has walked the events from some critical version up to `at`, whose text has `size`
+        code points."""
         graph, walkers = self.graph, self._walkers
+        while walkers and walkers[-1].base + walkers[-1].walked > at:
+            self._forget(-1)  # it was ahead when memory ran out
         base = graph.critical_floor(at)
         late = False
         while walkers and graph.critical_floor(walkers[-1].base) != walkers[-1].base:
@@ -288,7 +304,7 @@ class Tip:
             self._walk(walkers[-1], at)
             return walkers[-1]
         # The first event after a critical version was made on exactly its text.
-        walker = Walker(graph, base, len(self.buffer) if base == at else graph.size_before(base))
+        walker = Walker(graph, base, size if base == at else graph.size_before(base))
         self._walk(walker, at)
         walkers.append(walker)
         for i in range(len(walkers) - 2, 0, -1):

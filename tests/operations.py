@@ -1,0 +1,346 @@
+"""Operations that are tried with allocations failing: see `allocation.py`. Here are those in Python, over the
+kernels; `kernel_operations` has the others.
+
+The law that they are tried by. `MemoryError` and nothing else comes out; what a call worked on is sound then,
+and the same call again does what it would have done. A `Document`'s text, and what it has uncommitted or can
+take back, is as before, but its history may have grown where `may_grow` says so.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from kernel_operations import (
+    DOC,
+    OPERATIONS,
+    Trial,
+    a_document,
+    a_history,
+    graph_is_sound,
+    operation,
+    plain,
+    some_splices,
+    type_in,
+)
+
+from syncstring import pack
+from syncstring._patch import compose
+from syncstring.document import Document
+from syncstring.history import History
+from syncstring.merge import Merge
+from syncstring.patch import Patch
+from syncstring.timeline import Timeline
+
+__all__ = ["NOT_YET", "OPERATIONS", "Trial"]
+
+NOT_YET: Final[dict[str, str]] = {}
+"""Operations that don't keep the whole law yet, and why: of these it is asked that nothing but `MemoryError`
+comes out, and that nothing leaks. All of it with --strict."""
+
+
+def everything(history: History) -> tuple[Any, ...]:
+    """What a history says that could differ."""
+    return (
+        history.text(),
+        history.heads,
+        history.parked,
+        [str(problem) for problem in history.problems],
+        history.splices(),
+    )
+
+
+def _added(patches: Sequence[Patch], first: Sequence[Patch] = ()) -> Callable[[], Trial]:
+    """`History.add` of patches that come in one call."""
+
+    def fresh() -> Trial:
+        history = History(first)
+
+        placed: list[list[Patch]] = [[]]
+
+        def run() -> None:
+            placed[0] = history.add(patches)
+
+        def sound() -> None:
+            graph_is_sound(history.graph)
+            known = History(patch for patch in history.patches() if patch.id in history)
+            assert history.text() == known.text() and history.heads == known.heads
+
+        return Trial(run, sound, lambda: ({patch.id for patch in placed[0]}, everything(history)))
+
+    return fresh
+
+
+@operation
+def History_add_in_a_row(chance: random.Random) -> Callable[[], Trial]:  # noqa: N802
+    document = a_document("one")
+    return _added([type_in(document, chance, "said") for _ in range(12)])
+
+
+@operation
+def History_add_of_a_bubble(chance: random.Random) -> Callable[[], Trial]:  # noqa: N802
+    patches = a_history(chance, 3)
+    return _added(patches[4:], patches[:4])
+
+
+@operation
+def History_add_of_what_was_parked(chance: random.Random) -> Callable[[], Trial]:  # noqa: N802
+    patches = a_history(chance, 3)
+    return _added(patches[:1], patches[1:])
+
+
+@operation
+def History_add_of_rows_good_and_bad(chance: random.Random) -> Callable[[], Trial]:  # noqa: N802
+    rows = [patch.to_row(DOC) for patch in a_history(chance, 2)]
+    rows[3] = {**rows[3], "delta": "=0"}
+    rows[5] = {**rows[5], "v": 2}
+    return _added(rows)  # type: ignore[arg-type]
+
+
+@operation
+def History_add_of_another_content(chance: random.Random) -> Callable[[], Trial]:  # noqa: N802
+    patches = a_history(chance, 2)
+    return _added([_another(patches)], patches)
+
+
+def _another(patches: Sequence[Patch]) -> Patch:
+    """Another content of the second patch, which wins."""
+    return min(
+        (Patch(patches[1].id, patches[1].parents, [(0, 0, f"other {i}")], "b", 7) for i in range(20)),
+        key=Patch.digest,
+    )
+
+
+@operation
+def History_text_text_at_and_splices(chance: random.Random) -> Callable[[], Trial]:  # noqa: N802
+    patches = a_history(chance, 4)
+    ids = [patch.id for patch in patches]
+
+    def fresh() -> Trial:
+        history = History(patches)
+
+        def run() -> Any:
+            return history.text(), [history.text_at([id]) for id in ids[::3]], history.splices()
+
+        return Trial(run, lambda: graph_is_sound(history.graph))
+
+    return fresh
+
+
+@operation
+def Merge_between(chance: random.Random) -> Callable[[], Trial]:  # noqa: N802
+    graph = History(a_history(chance, 4)).graph
+    n = len(graph)
+
+    def fresh() -> Trial:
+        merge = Merge(graph)
+        versions = [graph.heads, (n // 2,), (n // 3,), ()]
+        return Trial(
+            lambda: [merge.between(a, b) for a in versions for b in versions],
+            lambda: graph_is_sound(graph),
+        )
+
+    return fresh
+
+
+def _document(
+    patches: Sequence[Patch],
+    prepare: Callable[[Document], Any],
+    call: Callable[[Document], Any],
+    may_grow: bool = False,
+) -> Callable[[], Trial]:
+    """A call of a `Document`: one that raises changed nothing, save that its history may have grown."""
+
+    def fresh() -> Trial:
+        document = a_document("mine", patches)
+        document.held = document.cursor(min(1, len(document)))  # type: ignore[attr-defined]
+        prepare(document)
+        shown = _shown(document)  # as an editor has it
+        done = _done(document)
+
+        def run() -> Any:
+            return call(document)
+
+        def sound() -> None:
+            document.check(behind=may_grow)
+            assert _shown(document) == shown
+            now = _done(document)
+            if may_grow:
+                assert now[0] >= done[0] and now[1][: len(done[1])] == done[1]
+                assert {patch.id for patch in document.outgoing} <= {id for id, _ in now[0]}
+            else:
+                assert now == done
+
+        def says() -> Any:
+            document.check()
+            return _shown(document), _done(document), document.heads, document.parked
+
+        return Trial(run, sound, says)
+
+    return fresh
+
+
+def _shown(document: Document) -> tuple[Any, ...]:
+    return document.text, document.held.pos  # type: ignore[attr-defined]
+
+
+def _done(document: Document) -> tuple[Any, ...]:
+    return (
+        {(patch.id, patch.digest()) for patch in document.history.patches()},
+        list(document.outgoing),
+        list(document._undos),
+        list(document._redos),
+        dict(document._taken),
+        compose(document._pending),
+    )
+
+
+def _type(document: Document) -> None:
+    for splice in some_splices(random.Random(5), len(document), 4):
+        document.splice(*splice)
+
+
+def _commit(document: Document) -> None:
+    document.splice(0, 2, "mine")
+    document.commit()
+
+
+@operation
+def Document_splice(chance: random.Random) -> Callable[[], Trial]:  # noqa: N802
+    return _document(a_history(chance, 2), _type, lambda document: document.splice(2, 1, "乙" * 70))
+
+
+@operation
+def Document_set_text(chance: random.Random) -> Callable[[], Trial]:  # noqa: N802
+    return _document(
+        a_history(chance, 2), _type, lambda document: document.set_text("new 乙" + document.text[2:-2])
+    )
+
+
+@operation
+def Document_commit(chance: random.Random) -> Callable[[], Trial]:  # noqa: N802
+    def prepare(document: Document) -> None:
+        _commit(document)
+        document.undo()
+        _type(document)
+
+    return _document(a_history(chance, 2), prepare, lambda document: document.commit("said"))
+
+
+@operation
+def Document_commit_of_a_message(chance: random.Random) -> Callable[[], Trial]:  # noqa: N802
+    patches = a_history(chance, 2)
+
+    def prepare(document: Document) -> None:
+        _type(document)
+        document.receive(patches[-1:])
+
+    return _document(patches[:-1], prepare, lambda document: document.commit("said"))
+
+
+@operation
+def Document_receive(chance: random.Random) -> Callable[[], Trial]:  # noqa: N802
+    patches = a_history(chance, 3)
+    return _document(patches[:-4], _type, lambda document: document.receive(patches[-4:]), may_grow=True)
+
+
+@operation
+def Document_receive_of_several_bubbles(chance: random.Random) -> Callable[[], Trial]:  # noqa: N802
+    patches = a_history(chance, 7)
+    return _document(
+        patches[:4], lambda document: None, lambda document: document.receive(patches[4:]), may_grow=True
+    )
+
+
+@operation
+def Document_receive_of_another_content(chance: random.Random) -> Callable[[], Trial]:  # noqa: N802
+    patches = a_history(chance, 2)
+    rows = [_another(patches).to_row(DOC)]
+    return _document(patches[:-1], _type, lambda document: document.receive(rows, stored=True), may_grow=True)
+
+
+@operation
+def Document_edit_at(chance: random.Random) -> Callable[[], Trial]:  # noqa: N802
+    patches = a_history(chance, 3)
+    heads = (patches[len(patches) // 2].id,)
+    splices = [(0, 0, "elsewhere")]
+    return _document(patches, _type, lambda document: document.edit_at(heads, splices), may_grow=True)
+
+
+@operation
+def Document_undo(chance: random.Random) -> Callable[[], Trial]:  # noqa: N802
+    return _document(a_history(chance, 3), _commit, lambda document: document.undo())
+
+
+@operation
+def Document_redo(chance: random.Random) -> Callable[[], Trial]:  # noqa: N802
+    def prepare(document: Document) -> None:
+        _commit(document)
+        document.undo()
+
+    return _document(a_history(chance, 3), prepare, lambda document: document.redo())
+
+
+@operation
+def Document_revert(chance: random.Random) -> Callable[[], Trial]:  # noqa: N802
+    def prepare(document: Document) -> None:
+        _commit(document)
+        document.undo()
+
+    return _document(a_history(chance, 3), prepare, lambda document: document.revert(4))
+
+
+@operation
+def Document_restore(chance: random.Random) -> Callable[[], Trial]:  # noqa: N802
+    return _document(a_history(chance, 3), _commit, lambda document: document.restore(5))
+
+
+@operation
+def Document_restore_of_uncommitted(chance: random.Random) -> Callable[[], Trial]:  # noqa: N802
+    return _document(a_history(chance, 3), _type, lambda document: document.restore(5), may_grow=True)
+
+
+@operation
+def Document_reissue(chance: random.Random) -> Callable[[], Trial]:  # noqa: N802
+    def call(document: Document) -> Any:
+        lost = [patch for patch in document.history.patches() if patch.id.session == "mine"]
+        return document.reissue("other", lost)
+
+    return _document(a_history(chance, 2), _commit, call)
+
+
+@operation
+def Document_adopt(chance: random.Random) -> Callable[[], Trial]:  # noqa: N802
+    patches = a_history(chance, 3)
+    return _document(patches[3:], lambda document: None, lambda document: document.adopt(patches[:3]))
+
+
+@operation
+def Timeline_at_diff_and_blame(chance: random.Random) -> Callable[[], Trial]:  # noqa: N802
+    patches = a_history(chance, 4)
+
+    def fresh() -> Trial:
+        history = History(patches)
+        timeline = Timeline(history, now=lambda: 0)
+        n = len(patches)
+
+        def run() -> Any:
+            names = [timeline.short(patch.id) for patch in patches[::4]]
+            return timeline.text(n // 2), timeline.diff(n // 3, n), timeline.blame(), names
+
+        return Trial(run, lambda: graph_is_sound(history.graph))
+
+    return fresh
+
+
+@operation
+def pack_encode(chance: random.Random) -> Callable[[], Trial]:
+    patches = a_history(chance, 3)
+    return plain(lambda: pack.encode(patches))
+
+
+@operation
+def pack_decode(chance: random.Random) -> Callable[[], Trial]:
+    sections = pack.encode(a_history(chance, 3))
+    return plain(lambda: (pack.decode(*sections), pack.decode_graph(sections[0])))
