@@ -36,10 +36,12 @@ from syncstring.manifest import (
     Section,
     doc_of_name,
     hash_of_name,
+    name_of_row,
     name_row,
     rows_of_checkpoint,
     rows_of_pack,
 )
+from syncstring.pack import LEAST_ROOM, MAX_TEXT, PACK_SIZE, pieces, room
 from syncstring.patch import MAX_PARENTS, Id, Patch
 from syncstring.store import Key, Row, Store, key_of, of_document, same
 
@@ -64,13 +66,15 @@ TRIES: Final = 20
 async def find_document(store: Store, name: str, fresh: Callable[[], str], create: bool = True) -> str:
     """The key of the document that a name means; made where there is none yet and `create` says so.
 
-    `UnknownVersion` otherwise. The key is derived from the name, unless a document of an earlier life had it.
+    `UnknownVersion` otherwise; `CorruptStore` and `UnsupportedVersion` for a name that can't be read. The key
+    is derived from the name, unless a document of an earlier life had it. Failing in the middle leaves an
+    empty document without a name: of a derived key the next call takes it, one that was drawn is `fsck`'s.
     """
     at = hash_of_name(name)
     for _ in range(TRIES):
         (row,) = await store.get("names", [(at,)])
         if row is not None:
-            return str(row["doc"])
+            return name_of_row(row)[1]
         if not create:
             raise UnknownVersion(f"no document {name!r:.80} in {store.url}; `list` tells what there is")
         doc = doc_of_name(name)
@@ -80,15 +84,18 @@ async def find_document(store: Store, name: str, fresh: Callable[[], str], creat
             await store.insert("documents", [Manifest(doc).to_row()])
         (named,) = await store.insert("names", [name_row(name, doc)])
         if named.fine:
+            # `fsck --repair` deletes empty documents without a name, and may have taken this one for such.
+            await store.insert("documents", [Manifest(doc).to_row()])
             return doc
     raise StoreUnavailable(f"the name {name!r:.80} is changed by others all the time; try again")
 
 
 async def list_documents(store: Store) -> list[tuple[str, str]]:
-    """The name and the key of every document, by name. O(documents)."""
-    found = []
+    """The name and the key of every document, by name. `CorruptStore` and `UnsupportedVersion` tell of one
+    that can't be read. O(documents)."""
+    found: list[tuple[str, str]] = []
     async for batch in store.scan("names", ("",), ("~",)):
-        found += [(str(row["name"]), str(row["doc"])) for row in batch]
+        found += map(name_of_row, batch)
     return sorted(found)
 
 
@@ -96,14 +103,15 @@ async def rename_document(store: Store, old: str, new: str) -> None:
     """Call a document otherwise. Its key, its history and who has it open are untouched.
 
     `UnknownVersion` if there is none of the old name, `PatchError` if there is one of the new name. A crash
-    in the middle leaves both names.
+    in the middle leaves both names, and doing it again the new one. After `StoreUnavailable`, where an answer
+    was lost, `UnknownVersion` may mean that it was done: a name that is gone doesn't tell where it led.
     """
     if old == new:
         return
     (row,) = await store.get("names", [(hash_of_name(old),)])
     if row is None:
         raise UnknownVersion(f"no document {old!r:.80} in {store.url}; `list` shows what there is")
-    doc = str(row["doc"])
+    _, doc = name_of_row(row)
     archive = Archive(store, doc, lambda: "")
     # The old name's next document must not take this one for its own: see `find_document`.
     for _ in range(TRIES):
@@ -119,12 +127,13 @@ async def rename_document(store: Store, old: str, new: str) -> None:
 async def delete_document(store: Store, name: str) -> None:
     """Delete a document: sessions that have it open learn of it, and nothing of it is put back.
 
-    Its rows go at the next sweep. `UnknownVersion` if there is none of that name.
+    Its rows go at the next sweep. `UnknownVersion` if there is none of that name; after `StoreUnavailable`,
+    where an answer was lost, that may mean that it was done.
     """
     (row,) = await store.get("names", [(hash_of_name(name),)])
     if row is None:
         raise UnknownVersion(f"no document {name!r:.80} in {store.url}; `list` shows what there is")
-    archive = Archive(store, str(row["doc"]), lambda: "")
+    archive = Archive(store, name_of_row(row)[1], lambda: "")
     await archive.delete()
     await store.delete("names", [row])
     await archive.sweep()
@@ -158,11 +167,13 @@ class Moved(StoreUnavailable):
 
 
 class Archive:
-    """One document's rows. `fresh()` gives 40 random hex digits, never the same twice."""
+    """One document's rows. `fresh()` gives 40 random hex digits, never the same twice. `latest` is how many
+    patches a packer leaves out."""
 
-    def __init__(self, store: Store, doc: str, fresh: Callable[[], str]) -> None:
+    def __init__(self, store: Store, doc: str, fresh: Callable[[], str], latest: int | None = None) -> None:
         self.store = store
         self.doc = doc
+        self.latest = LATEST if latest is None else latest
         self._fresh = fresh
 
     # --- reading ------------------------------------------------------------
@@ -250,27 +261,29 @@ class Archive:
 
     async def _pack(self, before: Row, manifest: Manifest, everything: bool) -> Packed | None:
         history, packed, contents = await self._known(manifest)
-        chosen = _choose(history, packed, everything)
+        chosen = _choose(history, packed, 0 if everything else self.latest)
         if not chosen:
             await self._clear(contents, packed)
             return None
         new = [history.patch_of(event) for event in _prefix(history, chosen)]
         new = [patch for patch in new if patch.id not in packed]
         heads = history.ids(history.graph.heads_at(chosen))
-        keep, merged = await self._merged(manifest, len(new))
-        pack, rows = rows_of_pack(
-            self.doc, self._fresh()[:20], [*merged, *new], keep[-1] if keep else None, heads
-        )
+        packs, merged = await self._merged(manifest, new)
+        lots = list(pieces([*merged, *new], PACK_SIZE))
+        written: list[Row] = []
+        for lot in lots:
+            last = packs[-1] if packs else None
+            pack, rows = rows_of_pack(self.doc, self._fresh()[:20], lot, last, _heads_after(last, lot))
+            packs.append(pack)
+            written += rows
         checkpoint: Checkpoint | None = None
-        text: list[Row] = []
-        if len(heads) <= MAX_PARENTS:  # else nobody could name all of them as parents
-            checkpoint, text = rows_of_checkpoint(
-                self.doc, self._fresh()[:20], heads, pack.total, history.merge.text(chosen)
-            )
-        after = manifest.next(packs=(*keep, pack), checkpoint=checkpoint)
-        written = [*rows, *text]
+        text = history.merge.text(chosen)
+        if len(heads) <= MAX_PARENTS and len(text) <= MAX_TEXT:  # else nobody could name or read it
+            checkpoint, rows = rows_of_checkpoint(self.doc, self._fresh()[:20], heads, packs[-1].total, text)
+            written += rows
+        after = manifest.next(packs=tuple(packs), checkpoint=checkpoint)
         await self._write(written)
-        await self._compare(pack, [*merged, *new], checkpoint)
+        await self._compare(after, lots)
         if not await self._swap(before, after, written):
             return None
         gone = packed | {patch.id for patch in new}
@@ -291,13 +304,22 @@ class Archive:
         contents = Contents(manifest, None, *_united(known, patches, rows, problems))
         return History(contents.patches), {patch.id for patch in known}, contents
 
-    async def _merged(self, manifest: Manifest, count: int) -> tuple[list[Pack], list[Patch]]:
+    async def _merged(self, manifest: Manifest, new: Sequence[Patch]) -> tuple[list[Pack], list[Patch]]:
         """The packs that stay, and the patches of the small ones at the end that become part of the new
-        one: each pack is at least twice as large as the next, so a patch is written anew log n times."""
+        one: each pack has at least twice as many patches as the next, or the two have no room in one. So a
+        patch is written anew log n times, and of packs that are full at most one is read in vain."""
         keep = list(manifest.packs)
         merged: list[Patch] = []
-        while keep and keep[-1].count < 2 * (count + len(merged)):
-            merged = [*await self.patches(keep.pop()), *merged]
+        size = sum(map(room, new))
+        while keep and keep[-1].count < 2 * (len(new) + len(merged)):
+            if size + LEAST_ROOM * keep[-1].count > PACK_SIZE:
+                break
+            last = await self.patches(keep[-1])
+            size += sum(map(room, last))
+            if size > PACK_SIZE:
+                break
+            merged = [*last, *merged]
+            keep.pop()
         return keep, merged
 
     async def _write(self, rows: Sequence[Row]) -> None:
@@ -306,12 +328,13 @@ class Archive:
             if not verdict.fine:
                 raise StoreUnavailable(f"pack row {row['id']} was not taken: {verdict.kind} {verdict.reason}")
 
-    async def _compare(self, pack: Pack, patches: list[Patch], checkpoint: Checkpoint | None) -> None:
-        """Read back what was written: a pack is trusted with the only copy."""
-        if await self.patches(pack) != patches:
-            raise CorruptStore(f"pack {pack.name} doesn't read as it was written; nothing was changed")
-        if checkpoint is not None:
-            checkpoint.read(await self.section(checkpoint.text))
+    async def _compare(self, manifest: Manifest, lots: Sequence[list[Patch]]) -> None:
+        """Read back what was written, the last packs and the checkpoint: a pack is trusted with the only
+        copy."""
+        for pack, patches in zip(manifest.packs[-len(lots) :], lots, strict=True):
+            if await self.patches(pack) != patches:
+                raise CorruptStore(f"pack {pack.name} doesn't read as it was written; nothing was changed")
+        await self._base(manifest.checkpoint)
 
     async def _swap(self, before: Row, after: Manifest, written: Sequence[Row] = ()) -> bool:
         """Put the manifest in its place. False: certainly not, and what was written for it is removed."""
@@ -356,11 +379,12 @@ class Archive:
         listed = after.keys()
         unlisted = [row for row in found if key_of(row) not in listed]
         await self._delete("packs", unlisted)
-        if after.deleted:
-            rows = await self.rows()
-            await self._delete("patches", rows)
-            return len(unlisted) + len(rows)
-        return len(unlisted)
+        count = len(unlisted)
+        for table in ("patches", "tags", "cursors") if after.deleted else ():
+            rows = await self._scan(table)
+            await self._delete(table, rows)
+            count += len(rows)
+        return count
 
     async def delete(self) -> None:
         """Mark the document deleted. Its rows are never put back after that, and may be swept."""
@@ -415,22 +439,31 @@ def _united(
     return list(known.values()), rows, problems
 
 
-def _choose(history: History, packed: set[Id], everything: bool) -> int:
-    """How many events of the graph to have in packs and checkpoint; 0: leave it."""
+def _choose(history: History, packed: set[Id], latest: int) -> int:
+    """How many events of the graph to have in packs and checkpoint, all but some `latest`; 0: leave it."""
     graph = history.graph
     count = len(graph)
     start = 1 if history.base else 0
     inside = max((graph.place_of(history.event(id)) + 1 for id in packed), default=start)
     if count <= start:
         return 0
-    if everything:
+    if not latest:
         chosen = count
     else:
         aged = graph.count_until(max(0, graph.greatest_time() - LATEST_AGE))
-        chosen = max(graph.critical_floor(max(0, count - LATEST)), graph.critical_floor(aged))
+        chosen = max(graph.critical_floor(max(0, count - latest)), graph.critical_floor(aged))
         if chosen <= inside and count - inside > FARTHEST:
-            chosen = count - LATEST  # closed, if not critical
+            chosen = count - latest  # closed, if not critical
     return chosen if chosen >= inside and chosen > start + len(packed) else 0
+
+
+def _heads_after(pack: Pack | None, patches: Iterable[Patch]) -> tuple[Id, ...]:
+    """The heads of all packs up to this one and of patches that follow, parents first."""
+    heads = set(pack.heads if pack else ())
+    for patch in patches:
+        heads.difference_update(patch.parents)
+        heads.add(patch.id)
+    return tuple(sorted(heads))
 
 
 def _prefix(history: History, count: int) -> list[int]:

@@ -13,8 +13,10 @@ from typing import Final
 from syncstring._patch import MAX_COUNT, Ops
 from syncstring.errors import MalformedRow, UnsupportedVersion
 
-__all__ = ["SAME", "Reader", "put", "put_session", "put_text"]
+__all__ = ["MAX_OPERATIONS", "SAME", "Reader", "put", "put_session", "put_text"]
 
+MAX_OPERATIONS: Final = 100_000
+"""In a delta, as the format has it."""
 SAME: Final = 0xFF
 """Stands in place of a session: the patch's own."""
 
@@ -109,6 +111,9 @@ class Reader:
             if not count or kind == before:
                 wrong = "is of the last one's kind" if count else "does nothing"
                 raise MalformedRow(f"an operation before {self.at} {wrong}")
+            if len(ops) == MAX_OPERATIONS:
+                known, most = f"{len(ops) + 1:,}", f"{MAX_OPERATIONS:,}"
+                raise MalformedRow(f"its delta has {known} operations or more; at most {most} are allowed")
             ops.append(self.text("an insertion", count) if kind == _INSERT else -count if kind else count)
             before = kind
         if before == _KEEP:

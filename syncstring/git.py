@@ -71,8 +71,9 @@ _ENVIRONMENT = {
     "LC_ALL": "C",
 }
 
-_FOUND = re.compile(rb"([0-9a-f]{40,64}) ([a-z]+)(?: ([0-9]+))?\n")
-_LED_AWAY = re.compile(rb"(?:symlink|dangling|loop|notdir) ([0-9]+)\n")
+_FOUND = re.compile(rb"([0-9a-f]{40,64}) ([a-z]+)(?: ([0-9]{1,18}))?\n")
+_LED_AWAY = re.compile(rb"(?:symlink|dangling|loop|notdir) ([0-9]{1,18})\n")
+_PARENTS = re.compile(r"[0-9a-f]{40,64}(?: [0-9a-f]{40,64})*")
 _SECONDS = re.compile(rb" *(-?[0-9]{1,20})(?: |$)")
 _KINDS = {b"040000": "a folder", b"120000": "a symbolic link", b"160000": "a submodule"}
 
@@ -402,8 +403,12 @@ class _Git:
 
     def parents(self, tip: str) -> dict[str, list[str]]:
         """Each commit reachable from the tip with its parents, children first."""
-        lines = self.run("rev-list", "--topo-order", "--parents", tip).decode().splitlines()
-        return {commit: parents for commit, *parents in map(str.split, lines)}
+        lines = self.run("rev-list", "--topo-order", "--parents", tip).decode("latin-1").splitlines()
+        found = {line.split(" ")[0]: line.split(" ")[1:] for line in lines if _PARENTS.fullmatch(line)}
+        known = {tip}.union(*found.values())
+        if len(found) != len(lines) or not known <= found.keys():
+            raise CorruptStore(f"git rev-list tells half a history of {self.repo!r}; ask `git fsck` there")
+        return found
 
     def files(self, nodes: list[_Node]) -> list[_Blob | None]:
         """The regular file that each node is, or None."""
@@ -432,7 +437,7 @@ class _Git:
             blob = None
             if found := _FOUND.match(out, at):
                 at = found.end()
-                if found[2] == b"blob":
+                if found[2] == b"blob" and found[3]:
                     blob = _Blob(found[1].decode(), int(found[3]))
             elif found := _LED_AWAY.match(out, at):
                 at = found.end() + int(found[1]) + 1
@@ -458,9 +463,9 @@ class _Git:
         for node, parent, appears in changes:
             name, told = None, False
             while (token := next(tokens, b"")).startswith(b":"):
-                before = after = next(tokens)
+                before = after = next(tokens, b"")
                 if token[-1:].isdigit():  # how alike they are: it was renamed
-                    after = next(tokens)
+                    after = next(tokens, b"")
                 if node.path == (after if appears else before):
                     told = True
                     if appears and before != after:

@@ -13,7 +13,7 @@ It has no tasks and no clock: it awaits nothing but the store. `fresh()` draws n
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,6 +29,7 @@ from syncstring.errors import (
 )
 from syncstring.history import History
 from syncstring.manifest import Manifest, Pack, rows_of_checkpoint, rows_of_pack
+from syncstring.pack import PACK_SIZE, pieces
 from syncstring.patch import Id, Patch, doc_of_row
 from syncstring.store import Row, Store, same
 
@@ -36,8 +37,6 @@ __all__ = ["Taken", "read_rows", "take_in"]
 
 MANY: Final = 1_000
 """Patches from which on they are packed."""
-PACK_SIZE: Final = 16 << 20
-"""Code points of inserted text in a pack, about: what is compressed, and read, at once."""
 
 
 def read_rows(lines: Iterable[bytes]) -> list[Patch]:
@@ -139,7 +138,7 @@ async def _packed(
     history = History()
     packs: list[Pack] = []
     written: list[Row] = []
-    for some in _pieces(patches):
+    for some in pieces(patches, PACK_SIZE):
         history.add(some)
         last = packs[-1] if packs else None
         pack, rows = rows_of_pack(doc, fresh()[:20], some, last, history.heads)
@@ -167,17 +166,3 @@ async def _insert(archive: Archive, rows: Iterable[Row]) -> None:
         (verdict,) = await archive.store.insert("packs", [row])
         if not verdict.fine:
             raise StoreUnavailable(f"pack row {row['id']} was not taken: {verdict.kind} {verdict.reason}")
-
-
-def _pieces(patches: Sequence[Patch]) -> Iterator[list[Patch]]:
-    """Runs of patches, each with about as much text as a pack should have."""
-    piece: list[Patch] = []
-    size = 0
-    for patch in patches:
-        piece.append(patch)
-        size += sum(len(op) for op in patch.ops if isinstance(op, str)) + 16
-        if size >= PACK_SIZE:
-            yield piece
-            piece, size = [], 0
-    if piece:
-        yield piece

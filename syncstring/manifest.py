@@ -10,6 +10,7 @@ It does no I/O: `archive.py` reads and writes these.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -18,7 +19,7 @@ from typing import Any, Final
 from syncstring.errors import CorruptStore, PatchError, UnsupportedVersion
 from syncstring.pack import decode, decode_graph, decode_text, encode, encode_text
 from syncstring.patch import Id, Patch
-from syncstring.store import Row
+from syncstring.store import Row, same
 
 __all__ = [
     "Checkpoint",
@@ -27,12 +28,18 @@ __all__ = [
     "Section",
     "doc_of_name",
     "hash_of_name",
+    "name_of_row",
     "name_row",
+    "read_heads",
     "rows_of_checkpoint",
     "rows_of_pack",
+    "shown",
 ]
 
 MAX_NAME: Final = 4_096
+_FIELDS = {"v", "id", "counter", "deleted", "packs", "checkpoint"}
+_DOC = re.compile(r"[0-9a-f]{40}")
+_HEAD = re.compile(r"([1-9][0-9]{0,15}):([0-9A-Za-z_-]{1,48})")
 PART: Final = 1_000_000  # bytes of data a row: with the rest of it below 1 MiB
 
 
@@ -55,6 +62,26 @@ doc_of_name = hash_of_name  # the key that a document gets where nobody had it b
 def name_row(name: str, doc: str) -> Row:
     """The row that says which document a name means."""
     return {"v": 1, "id": [hash_of_name(name)], "name": name, "doc": doc}
+
+
+def name_of_row(row: Row) -> tuple[str, str]:
+    """A name and the key of the document that it means. `CorruptStore` for what isn't one, or stands under
+    another's key; `UnsupportedVersion` for a later format's."""
+    if "unreadable" not in row and row.get("v") != 1:
+        wrong = f"name {shown(row.get('id'), 60)}: format {shown(row.get('v'), 20)}"
+        raise UnsupportedVersion(f"{wrong}; upgrade")
+    try:
+        name, doc = row["name"], row["doc"]
+        if not _DOC.fullmatch(doc):
+            raise ValueError(f"{doc!r:.60} where a document's key is expected")
+        if not same(name_row(name, doc), row):
+            raise ValueError("it isn't in canonical form, or belongs under another key")
+        return name, doc
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        why = row.get("unreadable") or (f"no field {error}" if isinstance(error, KeyError) else error)
+        raise CorruptStore(
+            f"name {shown(row.get('id'), 60)} can't be read: {why}; fsck finds the document that lost it"
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -170,7 +197,7 @@ class Pack:
         return cls(
             _natural(value["count"]),
             _natural(value["total"]),
-            _read_heads(value["heads"]),
+            read_heads(value["heads"]),
             _natural(value["first"]),
             _natural(value["last"]),
             Section.from_json(value["graph"]),
@@ -208,7 +235,7 @@ class Checkpoint:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Checkpoint:
         return cls(
-            _read_heads(value["heads"]),
+            read_heads(value["heads"]),
             _natural(value["count"]),
             _natural(value["length"]),
             Section.from_json(value["text"]),
@@ -261,10 +288,19 @@ class Manifest:
 
     @classmethod
     def from_row(cls, row: Row) -> Manifest:
-        """`CorruptStore` for what no manifest is, `UnsupportedVersion` for a later format's."""
-        if row.get("v") != 1:
-            raise UnsupportedVersion(f"manifest {row.get('id')!r:.60}: format {row.get('v')!r:.20}; upgrade")
+        """`from_row(m.to_row()) == m`. `CorruptStore` for what no manifest is, so that what is read is what
+        stands there; `UnsupportedVersion` for a later format's."""
         try:
+            if "unreadable" in row:
+                raise ValueError(row["unreadable"])
+            if row.get("v") != 1:
+                raise UnsupportedVersion(
+                    f"manifest {shown(row.get('id'), 60)}: format {shown(row.get('v'), 20)}; upgrade"
+                )
+            if unknown := row.keys() - _FIELDS:
+                raise UnsupportedVersion(
+                    f"manifest {shown(row.get('id'), 60)}: unknown field {min(unknown)!r:.40}; upgrade"
+                )
             packs = tuple(Pack.from_json(pack) for pack in row["packs"])
             total = 0
             for pack in packs:
@@ -272,15 +308,18 @@ class Manifest:
                 if pack.total != total:
                     raise ValueError(f"pack {pack.name} ends at {pack.total}, not {total}")
             checkpoint = row["checkpoint"]
-            return cls(
+            manifest = cls(
                 str(row["id"][0]),
                 _natural(row["counter"]),
                 bool(row["deleted"]),
                 packs,
                 None if checkpoint is None else Checkpoint.from_json(checkpoint),
             )
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise CorruptStore(f"manifest {row.get('id')!r:.60} can't be read: {error}") from None
+            if not same(manifest.to_row(), row):
+                raise ValueError("it isn't in canonical form")
+            return manifest
+        except (KeyError, TypeError, ValueError, IndexError, RecursionError) as error:
+            raise CorruptStore(f"manifest {shown(row.get('id'), 60)} can't be read: {error}") from None
 
 
 def rows_of_pack(
@@ -314,12 +353,23 @@ def _written(heads: Iterable[Id]) -> list[str]:
     return [f"{time}:{session}" for time, session in heads]
 
 
-def _read_heads(written: Iterable[str]) -> tuple[Id, ...]:
+def read_heads(written: Iterable[str]) -> tuple[Id, ...]:
+    """Ids as rows have them, `time:session`. `ValueError` or `TypeError` for what isn't that."""
     heads = []
     for one in written:
-        time, _, session = one.partition(":")
-        heads.append(Id(int(time), session))
+        found = _HEAD.fullmatch(one)
+        if found is None:
+            raise ValueError(f"{one!r:.60} where time:session is expected")
+        heads.append(Id(int(found[1]), found[2]))
     return tuple(heads)
+
+
+def shown(value: Any, most: int) -> str:
+    """What stands in a row, for an error's text. What is too deep, or has too many digits, has no repr."""
+    try:
+        return f"{value!r:.{most}}"
+    except (ValueError, RecursionError):
+        return f"something of type {type(value).__name__}"
 
 
 def _natural(value: Any) -> int:

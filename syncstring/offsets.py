@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice
 from math import isqrt
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from syncstring.errors import PatchError
 
@@ -256,12 +256,23 @@ def _measure(unit: Unit) -> _Measure:
 
 def _each(splices: Iterable[Splice], convert: Callable[[int, int, str], Splice]) -> list[Splice]:
     converted: list[Splice] = []
-    for pos, delete, insert in splices:
+    for splice in splices:
         try:
-            converted.append(convert(pos, delete, insert))
+            converted.append(convert(*_parts(splice)))
         except PatchError as error:
             raise PatchError(f"splice {len(converted)}: {error}") from None
     return converted
+
+
+def _parts(splice: Any) -> Splice:
+    """What an editor hands over is often JSON from elsewhere: judged before it is compared."""
+    parts = splice if isinstance(splice, (tuple, list)) else [splice]
+    if len(parts) == 3:
+        pos, delete, insert = parts
+        if type(pos) is type(delete) is int and isinstance(insert, str):
+            return pos, delete, insert
+    kinds = ", ".join(type(part).__name__ for part in parts)
+    raise PatchError(f"it is ({kinds:.60}); a splice is (pos, delete, insert), of int, int and str")
 
 
 class _Blocks:

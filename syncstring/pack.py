@@ -15,17 +15,27 @@ from __future__ import annotations
 import lzma
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Final, TypeVar
 
-from syncstring._patch import decode_delta, encode_delta
-from syncstring.errors import CorruptStore, SyncstringError, UnsupportedVersion
-from syncstring.patch import Id, Patch
+from syncstring.errors import CorruptStore, PatchError, SyncstringError, UnsupportedVersion
+from syncstring.patch import MAX_TIME, Id, Patch, flaw_of_time, is_session
 
-__all__ = ["MAX_SECTION", "decode", "decode_graph", "decode_text", "encode", "encode_text"]
+__all__ = [
+    "LEAST_ROOM", "MAX_PATCHES", "MAX_SECTION", "MAX_TEXT", "PACK_SIZE", "decode", "decode_graph",
+    "decode_text", "encode", "encode_text", "pieces", "room",
+]  # fmt: skip
 
 MAX_SECTION: Final = 256 << 20
 """Bytes of a section before compression."""
+MAX_TEXT: Final = MAX_SECTION // 4 - 16
+"""Code points of a text that surely fits a section."""
+MAX_PATCHES: Final = 1 << 20
+"""Patches in a pack: as runs they take no bytes, so this alone bounds what a few bytes turn into."""
+_MAX_COLUMN: Final = 1 << 22  # numbers in a column, for the same reason
+LEAST_ROOM: Final = 16
+PACK_SIZE: Final = LEAST_ROOM * MAX_PATCHES
+"""`room` in a pack: what is compressed, and read, at once. No pack that has no more passes a limit above."""
 
 T = TypeVar("T")
 
@@ -35,8 +45,11 @@ _CODECS = (zlib.error, lzma.LZMAError)
 
 
 def encode(patches: Iterable[Patch]) -> tuple[bytes, bytes]:
-    """Patches, parents first, as (graph, body). The same list gives the same bytes; fewest in time order."""
+    """Patches, parents first, as (graph, body). The same list gives the same bytes; fewest in time order.
+    `PatchError` for what passes a limit: `pieces` don't."""
     ordered = list(patches)
+    if len(ordered) > MAX_PATCHES:
+        raise PatchError(f"{len(ordered):,} patches; a pack has at most {MAX_PATCHES:,}: make several")
     place = {patch.id: i for i, patch in enumerate(ordered)}
     graph, body = _Writer(), _Writer()
 
@@ -75,6 +88,29 @@ def encode(patches: Iterable[Patch]) -> tuple[bytes, bytes]:
     body.runs(counts)
     body.text("".join(texts))
     return graph.packed(), body.packed()
+
+
+def room(patch: Patch) -> int:
+    """How much room a patch takes in a pack: 16, 16 a parent, 4 an operation, and the code points of its
+    texts. Its bytes before compression are at most eight times as many."""
+    text = sum(len(op) for op in patch.ops if isinstance(op, str))
+    said = len(patch.author) + len(patch.message or "")
+    return LEAST_ROOM + 16 * len(patch.parents) + 4 * len(patch.ops) + text + said
+
+
+def pieces(patches: Iterable[Patch], size: int = PACK_SIZE) -> Iterator[list[Patch]]:
+    """The same patches in runs, each of which a pack has room for."""
+    piece: list[Patch] = []
+    left = size
+    for patch in patches:
+        taken = room(patch)
+        if piece and taken > left:
+            yield piece
+            piece, left = [], size
+        piece.append(patch)
+        left -= taken
+    if piece:
+        yield piece
 
 
 def _columns(ordered: Sequence[Patch]) -> tuple[list[str], list[int], list[int], list[str]]:
@@ -130,17 +166,31 @@ def _graph(reader: _Reader) -> list[tuple[Id, tuple[Id, ...]]]:
     outside_times = reader.numbers(outside_count)
     outside_sessions = reader.texts(outside_count)
     outside = [Id(*pair) for pair in zip(outside_times, outside_sessions, strict=True)]
+    for session in chain(sessions, outside_sessions):
+        if not is_session(session):
+            raise ValueError(f"a session {session!r:.60}")
     total = sum(numbers)
     if min(numbers, default=0) < 0:
         raise ValueError("a negative number of parents")
     distances = reader.runs(total)
     others = iter(reader.numbers(distances.count(0)))
-    reader.end()
+    reader.end()  # all columns have the length that they should: from here on memory is taken for patches
     ids: list[Id] = []
     base = 0
     for lane, ms, rest in zip(lanes, milliseconds, rests, strict=True):
         base += ms
         ids.append(Id(base * 1_000 + rest, sessions[_index(lane, sessions)]))
+        if not 0 < ids[-1].time <= MAX_TIME:
+            raise ValueError(f"a time of {ids[-1].time}")
+    del lanes, milliseconds, rests
+    known = set(ids)
+    if len(known) != n:
+        raise ValueError(f"{n - len(known)} of {n} ids stand in it twice")
+    if not known.isdisjoint(outside):
+        raise ValueError("a parent outside is in it")
+    del known
+    if min(outside_times, default=1) < 1:
+        raise ValueError(f"a time of {min(outside_times)}")
     result = []
     at = 0
     for i, number in enumerate(numbers):
@@ -153,7 +203,12 @@ def _graph(reader: _Reader) -> list[tuple[Id, tuple[Id, ...]]]:
             else:
                 raise ValueError(f"patch {i} has a parent {distance} before it")
         at += number
-        result.append((ids[i], tuple(reversed(parents))))
+        parents.reverse()
+        if number > 1 and any(a >= b for a, b in pairwise(parents)):
+            raise ValueError(f"patch {i}: its parents don't ascend")
+        if flaw := flaw_of_time(ids[i].time, parents):
+            raise ValueError(f"patch {i}: {flaw}")
+        result.append((ids[i], tuple(parents)))
     return result
 
 
@@ -168,8 +223,13 @@ def _body(reader: _Reader, named: list[tuple[Id, tuple[Id, ...]]]) -> list[Patch
     at = 0
     for gap, message in zip(gaps, reader.texts(len(gaps)), strict=True):
         at += gap
+        if not 0 <= at < n or at in messages:
+            raise ValueError(f"a message of patch {at}, which has one or isn't there")
         messages[at] = message
     shapes = reader.table()
+    for shape in shapes:
+        if shape.strip("+-=") or shape.endswith("=") or any(two in shape for two in ("++", "--", "==")):
+            raise ValueError(f"operations {shape!r:.40} in no canonical form")
     kinds = [shapes[_index(kind, shapes)] for kind in reader.runs(n)]
     firsts = iter(reader.runs(sum(shape.startswith("=") for shape in kinds)))
     plain = sum(len(shape) - shape.startswith("=") for shape in kinds)
@@ -188,21 +248,18 @@ def _body(reader: _Reader, named: list[tuple[Id, tuple[Id, ...]]]) -> list[Patch
             if kind == "+":
                 ops.append(text[read : read + count])
                 read += count
+                if read > len(text):
+                    raise ValueError(f"patch {i} inserts more text than there is")
                 at += count
             elif kind == "=":
                 ops.append(count)
                 at += count
-            elif kind == "-":
-                ops.append(-count)
             else:
-                raise ValueError(f"patch {i} has an operation {kind!r}")
+                ops.append(-count)
         if ops:
             end = at
-        delta = tuple(ops)
-        if len(ops) > 2 and decode_delta(encode_delta(delta)) != delta:
-            raise ValueError(f"patch {i} is not in canonical form")
         author = authors[_index(by[i], authors)]
-        patches.append(Patch.of_ops(id, parents, delta, author, id.time + walls[i], messages.get(i)))
+        patches.append(Patch.of_ops(id, parents, tuple(ops), author, id.time + walls[i], messages.get(i)))
     if read != len(text):
         raise ValueError(f"{len(text) - read} code points belong to no patch")
     return patches
@@ -254,7 +311,9 @@ class _Writer:
     def runs(self, numbers: Iterable[int]) -> None:
         """(how often more, number) pairs where numbers repeat, else -how many and the numbers themselves."""
         loose: list[int] = []
+        total = 0
         for number, times in _repeats(numbers):
+            total += times
             if times < 3:
                 loose += [number] * times
                 continue
@@ -263,6 +322,8 @@ class _Writer:
             self.number(times)
             self.number(number)
         self._loose(loose)
+        if total > _MAX_COLUMN:
+            raise PatchError(f"a column of {total:,}; a pack's have at most {_MAX_COLUMN:,}: make several")
 
     def _loose(self, numbers: list[int]) -> None:
         if numbers:
@@ -289,6 +350,8 @@ class _Writer:
 
     def packed(self) -> bytes:
         raw = bytes(self.out)
+        if len(raw) > MAX_SECTION:
+            raise PatchError(f"a section of {len(raw):,} bytes; at most {MAX_SECTION:,} are allowed")
         filters = [{"id": lzma.FILTER_LZMA2, "preset": 9, "lc": 3, "pb": 0, "dict_size": 1 << 22}]
         candidates = [(_PLAIN, raw), (_ZLIB, zlib.compress(raw, 9))]
         if len(raw) < 32 << 20:
@@ -350,12 +413,12 @@ class _Reader:
     def count(self) -> int:
         """A count that runs may make great: bounded by what anybody would store."""
         count = self.number()
-        if not 0 <= count <= 1 << 26:
+        if not 0 <= count <= MAX_PATCHES:
             raise ValueError(f"a count of {count}")
         return count
 
     def runs(self, count: int) -> list[int]:
-        if count > 1 << 26:
+        if count > _MAX_COLUMN:
             raise ValueError(f"a column of {count}")
         result: list[int] = []
         while len(result) < count:
@@ -398,7 +461,11 @@ def _unpacked(data: bytes) -> bytes:
         raw = zlib.decompressobj().decompress(rest, size + 1)
     elif method == _LZMA:
         filters = [{"id": lzma.FILTER_LZMA2, "lc": 3, "pb": 0, "dict_size": 1 << 22}]
-        raw = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=filters).decompress(rest, size + 1)
+        try:
+            reader = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=filters)
+        except ValueError:  # nothing is wrong with the filters: so `lzma` says that memory ran out
+            raise MemoryError from None
+        raw = reader.decompress(rest, size + 1)
     else:
         raise UnsupportedVersion(f"a section compressed by method {method}; upgrade syncstring")
     if len(raw) != size or zlib.crc32(raw) != check:
@@ -407,7 +474,7 @@ def _unpacked(data: bytes) -> bytes:
 
 
 def _guarded(what: str, data: bytes, read: Callable[[_Reader], T]) -> T:
-    """Read a section; whatever goes wrong is its fault."""
+    """Read a section; whatever goes wrong is its fault, save that memory runs out."""
     try:
         return read(_Reader(_unpacked(data)))
     except UnsupportedVersion:

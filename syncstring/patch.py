@@ -19,17 +19,17 @@ from typing import Any, Final, NamedTuple
 
 from syncstring._events import name_hash
 from syncstring._patch import MAX_COUNT, Ops, Splice, compose, decode_delta, encode_delta, ops_splices
-from syncstring.compact import SAME, Reader, put, put_session, put_text
+from syncstring.compact import MAX_OPERATIONS, SAME, Reader, put, put_session, put_text
 from syncstring.errors import MalformedRow, PatchError, UnsupportedVersion
 
 __all__ = [
     "MAX_AUTHOR", "MAX_MESSAGE", "MAX_OPERATIONS", "MAX_PARENTS", "MAX_ROW", "MAX_TIME", "MAX_TIME_STEP",
-    "MIN_WILD_TIME", "Id", "Patch", "canonical_bytes", "chained", "doc_of_row", "id_of_row",
+    "MIN_WILD_TIME", "Id", "Patch", "canonical_bytes", "chained", "doc_of_row",
+    "flaw_of_time", "id_of_row", "is_session",
 ]  # fmt: skip
 
 MAX_ROW: Final = 1 << 20  # bytes in canonical form
 MAX_PARENTS: Final = 1_024
-MAX_OPERATIONS: Final = 100_000
 MAX_AUTHOR: Final = 256  # bytes of UTF-8
 MAX_MESSAGE: Final = 4_096  # bytes of UTF-8
 MAX_TIME: Final = (1 << 53) - 1
@@ -198,15 +198,8 @@ class Patch:
 
     def _flaw(self) -> str | None:
         """The first rule that it breaks, in words; those for ids and canonical form were kept already."""
-        time, parents = self._id[0], self._parents
-        if len(parents) > MAX_PARENTS:
-            return f"it has {len(parents):,} parents; at most {MAX_PARENTS:,} are allowed: merge in steps"
-        newest = parents[-1][0] if parents else 0
-        if time <= newest:
-            return f"its time {time} is not above a parent's, {newest}; a patch is later than all it knows"
-        if time >= MIN_WILD_TIME and time - newest > MAX_TIME_STEP:
-            known = f"its greatest parent's, {newest}" if parents else "0, for it has no parents"
-            return f"its time {time} is 2^52 or later, and more than 2^32 above {known}: was a clock wrong?"
+        if flaw := flaw_of_time(self._id[0], self._parents):
+            return flaw
         if flaw := _text_flaw("author", self._author, MAX_AUTHOR):
             return flaw
         if self._message is not None and (flaw := _text_flaw("message", self._message, MAX_MESSAGE)):
@@ -222,7 +215,7 @@ class Patch:
             elif not -MAX_COUNT <= op <= MAX_COUNT:
                 return f"an operation of its delta spans {abs(op)}; a count is at most 2^53 - 1"
         # A code point takes at most 6 bytes (\\u001f), an operation's frame 19, a parent 67, the rest 30,000.
-        if 6 * text + 19 * len(self._ops) + 67 * len(parents) + 30_000 > MAX_ROW:
+        if 6 * text + 19 * len(self._ops) + 67 * len(self._parents) + 30_000 > MAX_ROW:
             size = len(canonical_bytes(self.to_row(_NO_DOC)))
             if size > MAX_ROW:
                 return f"its row has {size:,} bytes; at most {MAX_ROW:,} are allowed: make it a chain"
@@ -335,6 +328,8 @@ class Patch:
             time = int.from_bytes(reader.take(7, "the time"), "big")
             session = reader.session(None)
             count = reader.number("the number of parents") if first & _PARENTS else 1
+            if count > MAX_PARENTS:
+                raise MalformedRow(f"it has {count:,} parents; at most {MAX_PARENTS:,} are allowed")
             parents = []
             for _ in range(count):
                 older = time - reader.number("a parent's time")
@@ -359,6 +354,24 @@ class Patch:
         row = self.to_row(_NO_DOC)
         row["id"][0] = ""
         return sha256(canonical_bytes(row)).digest()
+
+
+def flaw_of_time(time: int, parents: Sequence[Id]) -> str | None:
+    """The first rule on a patch's place after its parents, in ascending order, that it breaks, in words."""
+    if len(parents) > MAX_PARENTS:
+        return f"it has {len(parents):,} parents; at most {MAX_PARENTS:,} are allowed: merge in steps"
+    newest = parents[-1][0] if parents else 0
+    if time <= newest:
+        return f"its time {time} is not above a parent's, {newest}; a patch is later than all it knows"
+    if time >= MIN_WILD_TIME and time - newest > MAX_TIME_STEP:
+        known = f"its greatest parent's, {newest}" if parents else "0, for it has no parents"
+        return f"its time {time} is 2^52 or later, and more than 2^32 above {known}: was a clock wrong?"
+    return None
+
+
+def is_session(text: str) -> bool:
+    """Whether a session may be called so: 1 to 48 of `0-9A-Za-z_-`."""
+    return _SESSION.fullmatch(text) is not None
 
 
 # --- arguments and rules -----------------------------------------------------------------------------
@@ -415,6 +428,8 @@ def _shown(value: Any, most: int = 40) -> str:
     """A value in an error's text, cut short. Not every value's repr works: that of a huge int doesn't."""
     try:
         return f"{value!r:.{most}}"
+    except MemoryError:
+        raise
     except Exception:
         return f"something of type {type(value).__name__}"
 

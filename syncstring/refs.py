@@ -50,10 +50,12 @@ Parsed: TypeAlias = Number | Prefixes | Moment | Name
 _ID = r"(?=[0-9]*[a-f])[0-9a-f]{4,16}"
 _IDS = re.compile(rf"{_ID}(\+{_ID})*", re.IGNORECASE)
 _AGO = re.compile(
-    r"([0-9]{1,9}|an?) +(seconds?|secs?|s|minutes?|mins?|m|hours?|h|days?|d|weeks?|w) +ago", re.IGNORECASE
+    r"([0-9]{1,9}|an?) +(seconds?|secs?|s|minutes?|mins?|m|hours?|h|days?|d|weeks?|w) +ago",
+    re.IGNORECASE | re.ASCII,  # without: the long s of other times is a letter of "seconds", too
 )
 _CLOCK = re.compile(
-    r"(?:(today|yesterday)(?: +at)? +)?([01]?[0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9]))?", re.IGNORECASE
+    r"(?:(today|yesterday)(?: +at)? +)?([01]?[0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9]))?",
+    re.IGNORECASE | re.ASCII,
 )
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[ T].*)?")
 _TAG = re.compile(r"[^\W_][\w./@-]{0,99}")

@@ -298,7 +298,7 @@ def same(a: Row | None, b: Row | None) -> bool:
         return a is b
     try:
         return _encode(a["id"]) == _encode(b["id"]) and image(a) == image(b)
-    except (LookupError, TypeError, ValueError):
+    except (LookupError, TypeError, ValueError, RecursionError):
         return False
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from syncstring.errors import CorruptStore, PatchError, StoreUnavailable, UnknownVersion, UnsupportedVersion
-from syncstring.manifest import hash_of_name
+from syncstring.manifest import hash_of_name, read_heads, shown
 from syncstring.patch import Id
 from syncstring.refs import is_tag
 from syncstring.store import Row, Store, of_document, same
@@ -40,18 +40,15 @@ def tag_of_row(row: Row) -> tuple[str, tuple[Id, ...]]:
     """A tag and the heads that it means. `CorruptStore` for what isn't one, or stands under another's key;
     `UnsupportedVersion` for a later format's."""
     if "unreadable" not in row and row.get("v") != 1:
-        raise UnsupportedVersion(f"tag {row.get('id')!r:.120}: format {row.get('v')!r:.20}; upgrade")
+        wrong = f"tag {shown(row.get('id'), 120)}: format {shown(row.get('v'), 20)}"
+        raise UnsupportedVersion(f"{wrong}; upgrade")
     try:
-        doc = row["id"][0]
-        heads = []
-        for one in row["heads"]:
-            time, _, session = one.partition(":")
-            heads.append(Id(int(time), session))
-        if tag_row(doc, row["tag"], heads) != row:
+        heads = read_heads(row["heads"])
+        if not same(tag_row(row["id"][0], row["tag"], heads), row):
             raise ValueError("it isn't in canonical form, or its name belongs under another key")
-        return row["tag"], tuple(heads)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise CorruptStore(f"tag {row.get('id')!r:.120} can't be read: {error}") from None
+        return row["tag"], heads
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise CorruptStore(f"tag {shown(row.get('id'), 120)} can't be read: {error}") from None
 
 
 async def read_tags(store: Store, doc: str) -> dict[str, tuple[Id, ...]]:
@@ -89,7 +86,8 @@ async def set_tag(
 
 
 async def delete_tag(store: Store, doc: str, tag: str) -> None:
-    """Forget a tag; the version stays. `UnknownVersion` if there is none of that name."""
+    """Forget a tag; the version stays. `UnknownVersion` if there is none of that name; after
+    `StoreUnavailable`, where an answer was lost, that may mean that it was done."""
     (row,) = await store.get("tags", [(doc, hash_of_name(tag))])
     if row is None:
         raise UnknownVersion(f"no tag {tag!r:.80} here; `tag` lists them")

@@ -6,8 +6,8 @@ by several agents, each on the merge of its parents. Positions and lengths are c
 
 The law of this room. The same bytes give the same patches: sessions come from the file's SHA-256 and the
 agent's number, and are ordered as agents are; times come from the recording, raised where needed above the
-parents' and the agent's own last. A file is judged whole before any patch is given: what is wrong with it is
-one `MalformedRow`.
+parents' and the agent's own last; where one is so late that this can't be done (see `_Late`), late ones are
+put earlier. A file is judged whole before any patch is given: what is wrong with it is one `MalformedRow`.
 
 Knows files and patches. Merging is `merge.py`'s; it is asked only whether every transaction of a concurrent
 trace fits the text that its parents make.
@@ -48,7 +48,7 @@ _GZIP = b"\x1f\x8b"
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_LATEST = MIN_WILD_TIME - MAX_TIME_STEP  # later ones are taken for this: there is room to count up from it
+_LATEST = MIN_WILD_TIME - MAX_TIME_STEP  # there is room to count up from it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,18 +118,27 @@ def _trace(data: bytes) -> Trace:
     start = _text(found.get("startContent", ""), "startContent")
     end = _text(found.get("endContent"), "endContent")
     txns = _list(found.get("txns"), "txns")
-    if kind == "sequential":
-        patches = _Patches(data, 1, _names(found, 1) or ["author"])
-        _read_sequential(patches, start, txns, end)
-    else:
+    count: Any = 1
+    if kind == "concurrent":
         count = found.get("numAgents")
         if type(count) is not int or not 0 < count <= MAX_TIME:
             raise MalformedRow(f"numAgents is {_shown(count)}; it is how many wrote, 1 or more")
         if start:
             raise MalformedRow("it is concurrent and has a startContent; its first transaction inserts that")
-        patches = _Patches(data, count, _names(found, count))
-        _read_concurrent(patches, txns, count)
-    return Trace(kind, patches, patches.history, end)
+    names = _names(found, count)
+
+    def read(cut: bool) -> Trace:
+        patches = _Patches(data, count, names or (["author"] if kind == "sequential" else []), cut)
+        if kind == "sequential":
+            _read_sequential(patches, start, txns, end)
+        else:
+            _read_concurrent(patches, txns, count)
+        return Trace(kind, patches, patches.history, end)
+
+    try:
+        return read(cut=False)
+    except _Late:
+        return read(cut=True)
 
 
 def _names(found: dict[str, Any], count: int) -> list[str]:
@@ -267,10 +276,18 @@ def _shown(value: Any) -> str:
 # --- patches --------------------------------------------------------------------------------------------
 
 
-class _Patches(Sequence[Patch]):
-    """Patches in columns. What `put` is given is well-formed but for its time."""
+class _Late(Exception):
+    """A time is 2^52 or later, or was counted up to that, and so far above its parents' that no patch may
+    have it."""
 
-    def __init__(self, data: bytes, count: int, names: list[str]) -> None:
+
+class _Patches(Sequence[Patch]):
+    """Patches in columns. What `put` is given is well-formed but for its time; with `cut`, times are at most
+    `_LATEST` or counted up from that, so that it never raises `_Late`."""
+
+    def __init__(self, data: bytes, count: int, names: list[str], cut: bool) -> None:
+        self._latest = _LATEST if cut else MIN_WILD_TIME - 1  # these need no further look
+        self._cut = cut
         self._source = "".join(_DIGITS[byte % 36] for byte in sha256(data).digest())
         self._width = len(_in_base_36(count - 1))
         self._names = names
@@ -294,12 +311,16 @@ class _Patches(Sequence[Patch]):
             time += 1
             if recorded is None:
                 self._walls.append(time)
-            elif time <= recorded <= _LATEST:
+            elif time <= recorded <= self._latest:
                 self._walls.append(recorded)
                 time = recorded
             else:
                 self._walls.append(min(max(recorded, 0), MAX_TIME))
-                time = max(time, min(recorded, _LATEST))
+                time = max(time, min(recorded, _LATEST) if self._cut else recorded)
+            if time >= MIN_WILD_TIME:
+                newest = max((times[parent] for parent in parents), default=0)
+                if time > MAX_TIME or time - newest > MAX_TIME_STEP:
+                    raise _Late
             self._last[agent] = time
             self._agents.append(agent)
             times.append(time)

@@ -539,6 +539,87 @@ def test_an_empty_document_without_a_name_does_no_harm(url: str) -> None:
     run(url, work)
 
 
+def test_an_empty_document_without_a_name_is_deleted_by_a_repair(url: str) -> None:
+    async def work(world: World) -> None:
+        await world.put("documents", Manifest("e" * 40).to_row())
+        ((finding, *_), *_) = [report.findings for report in await check_everything(world.store, world.fresh)]
+        assert (finding.kind, finding.grave, finding.repaired) == ("nameless", False, False)
+        await check_everything(world.store, world.fresh, repair=True)
+        assert await world.store.get("documents", [("e" * 40,)]) == [None]
+        assert kinds(await check_everything(world.store, world.fresh)) == []
+        assert await find_document(world.store, "notes.md", world.fresh, create=False) == world.doc
+
+    run(url, work)
+
+
+@pytest.mark.parametrize("first", ["deleted", "named"])
+def test_an_empty_document_that_gets_its_name_while_it_is_deleted_is_there(
+    first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session makes a document, and a repair comes between its row and its name, or is overtaken there."""
+
+    async def work(world: World) -> None:
+        store = world.store
+        plain: Any = getattr(store, "insert" if first == "deleted" else "delete")
+        met = []
+
+        async def insert(table: str, rows: Any) -> Any:
+            if table == "names" and not met:
+                met.append(table)
+                await check_everything(store, world.fresh, repair=True)
+                assert await store.get("documents", [(hash_of_name("new.md"),)]) == [None]
+            return await plain(table, rows)
+
+        async def delete(table: str, rows: Any) -> Any:
+            done = await plain(table, rows)
+            if table == "documents" and not met:
+                met.append(table)
+                await store.insert("names", [name_row("new.md", hash_of_name("new.md"))])
+            return done
+
+        if first == "deleted":
+            monkeypatch.setattr(store, "insert", insert)
+            await find_document(store, "new.md", world.fresh)
+        else:
+            await world.put("documents", Manifest(hash_of_name("new.md")).to_row())
+            monkeypatch.setattr(store, "delete", delete)
+            await check_everything(store, world.fresh, repair=True)
+        assert met
+        assert kinds(await check_everything(store, world.fresh)) == []
+        doc = await find_document(store, "new.md", world.fresh, create=False)
+        assert await Archive(store, doc, world.fresh).manifest() == Manifest(doc)
+
+    run("memory:", work)
+
+
+def test_a_name_of_a_later_version_is_left_as_it_is_and_its_document_needs_no_other(url: str) -> None:
+    async def work(world: World) -> None:
+        row = await world.row("names", hash_of_name("notes.md"))
+        await world.remove("names", row)
+        await world.put("names", {**row, "v": 2})
+        for repair in (False, True):
+            reports = await check_everything(world.store, world.fresh, repair=repair)
+            assert kinds(reports) == ["later-version"]
+        assert await world.row("names", hash_of_name("notes.md")) == {**row, "v": 2}
+
+    run(url, work)
+
+
+@pytest.mark.parametrize(
+    "change", [{"name": 7}, {"name": ["x"]}, {"doc": None}, {"doc": ["x"]}, {"doc": "x"}], ids=repr
+)
+def test_a_name_that_is_none_is_found_whatever_it_is(url: str, change: dict[str, Any]) -> None:
+    async def work(world: World) -> None:
+        row = await world.row("names", hash_of_name("notes.md"))
+        await world.remove("names", row)
+        await world.put("names", {**row, **change})
+        assert kinds(await check_everything(world.store, world.fresh)) == ["damaged-name", "nameless"]
+        await check_everything(world.store, world.fresh, repair=True)
+        assert await find_document(world.store, f"found-{world.doc[:8]}", world.fresh, create=False)
+
+    run(url, work)
+
+
 def test_a_name_under_a_wrong_key_is_put_where_it_belongs(url: str) -> None:
     async def work(world: World) -> None:
         row = await world.row("names", hash_of_name("notes.md"))

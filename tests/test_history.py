@@ -29,7 +29,7 @@ from syncstring.errors import (
     UnsupportedVersion,
 )
 from syncstring.history import History
-from syncstring.patch import Id, Patch
+from syncstring.patch import Id, Patch, flaw_of_time
 from syncstring.testing.reference import Reference
 from syncstring.testing.strategies import histories, orders
 from syncstring.traces import Trace, read_trace
@@ -237,7 +237,7 @@ def rival(original: Patch, kind: int, letter: str) -> Patch:
         ops = () if len(ops) != len(original.ops) else (letter,)
     elif kind == 1:  # longer, so that misfits may come to fit
         ops = (letter * 9, *(ops if not ops or isinstance(ops[0], int) else (-1,)))
-    elif kind == 2:  # knowing less
+    elif kind == 2 and not flaw_of_time(original.time, parents[:-1]):  # knowing less
         parents = parents[:-1]
     elif kind == 3:  # waiting for ever
         parents = (*parents, Id(original.time - 1, "nobody")) if original.time > 1 else parents

@@ -242,6 +242,28 @@ def test_a_time_is_microseconds_since_the_epoch(tmp_path: Path, written: str, mi
         assert patch.time == patch.wall == microseconds
 
 
+LATE = [
+    ("2112-09-17T23:53:47.370495Z", None, None),  # 2^52 - 1: then no time is left for a second root
+    ("2112-09-17T23:53:47.370495Z", "2112-09-17T23:53:47.370496Z", None),
+    ("2112-09-17T23:53:47.370495Z", "1970-01-01T00:00:00.000009Z", "2255-06-05T23:47:34Z"),
+]
+
+
+@pytest.mark.parametrize("written", LATE)
+def test_late_times_that_leave_none_for_what_follows_are_put_earlier(
+    tmp_path: Path, written: tuple[str | None, ...]
+) -> None:
+    txns = [{"agent": 0, "parents": [], "time": time, "patches": [[0, 0, "x"]]} for time in written]
+    found = {"kind": "concurrent", "numAgents": 1, "endContent": "xxx", "txns": txns}
+    path = tmp_path / "late.json"
+    path.write_text(json.dumps(found))
+    patches = read_trace(path).patches
+    first = MIN_WILD_TIME - (1 << 32)
+    assert [patch.time for patch in patches] == [first, first + 1, first + 2]
+    for patch in patches:
+        assert Patch.from_row(patch.to_row("0" * 40)) == patch
+
+
 @pytest.mark.parametrize(
     ("written", "time", "wall"),
     [

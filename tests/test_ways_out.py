@@ -19,7 +19,7 @@ from syncstring.exports import is_git_ref, to_git, to_rows, to_trace
 from syncstring.git import read_git
 from syncstring.history import Base, History
 from syncstring.imports import read_rows
-from syncstring.patch import Id, Patch, canonical_bytes
+from syncstring.patch import MIN_WILD_TIME, Id, Patch, canonical_bytes
 from syncstring.testing.reference import Reference
 from syncstring.testing.strategies import histories
 from syncstring.traces import Trace, read_trace
@@ -129,6 +129,26 @@ def test_a_trace_has_the_texts_the_graph_the_times_and_the_authors(
         assert new.ops == (() if history.graph.is_misfit(history.event(old.id)) else old.ops)
         assert again.text_at([new.id]) == history.text_at([old.id])
     assert again.text() == trace.end_content == history.text() == Reference(patches).text()
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        [MIN_WILD_TIME - 1],
+        [MIN_WILD_TIME - (1 << 32) + 7, MIN_WILD_TIME - 1, MIN_WILD_TIME],
+        [MIN_WILD_TIME - 5, MIN_WILD_TIME - 5 + (1 << 32), MIN_WILD_TIME - 5 + (2 << 32)],
+        [1, MIN_WILD_TIME - 1, MIN_WILD_TIME - 1 + (1 << 32)],
+    ],
+)
+def test_a_trace_has_the_times_of_a_clock_that_was_a_century_ahead(tmp_path: Path, times: list[int]) -> None:
+    patches: list[Patch] = []
+    for time in times:
+        parents = [patch.id for patch in patches[-1:]]
+        patches.append(Patch((time, "b"), parents, [(0, 0, "x")], "ada", 0))
+    patches.append(Patch((times[0], "a"), [], [(0, 0, "y")], "bob", 0))
+    again = in_time_order(reread(History(patches), tmp_path).patches)
+    assert [patch.time for patch in again] == sorted([*times, times[0]])
+    assert History(again).text() == History(patches).text()
 
 
 def test_ties_between_many_sessions_fall_as_they_did(tmp_path: Path) -> None:

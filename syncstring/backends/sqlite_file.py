@@ -100,6 +100,10 @@ class SqliteFile:
     def __init__(self, path: str, patience: float, connect: Connect = dial) -> None:
         if not path or "\0" in path:
             raise PatchError(f"{path!r:.80} is no path; a store is named by one: sqlite:team.db")
+        try:
+            os.fsencode(path)
+        except UnicodeEncodeError:
+            raise PatchError(f"{path!r:.80} holds a lone surrogate; no file is called so") from None
         self.path = path
         # Now, and with links followed: the process may change its folder, and the log stands beside the file.
         self._real = os.path.realpath(path)

@@ -13,7 +13,7 @@ from typing import Final, Self
 
 from syncstring.archive import AT_ONCE, Archive
 from syncstring.errors import CorruptStore, StoreUnavailable, SyncstringError, UnsupportedVersion
-from syncstring.fsck.findings import BACKUP, Finding, Fix, Fresh, Report, ids_of, listed, rows_of
+from syncstring.fsck.findings import BACKUP, UPGRADE, Finding, Fix, Fresh, Report, ids_of, listed, rows_of
 from syncstring.fsck.salvage import salvage, scanned
 from syncstring.history import History
 from syncstring.manifest import Checkpoint, Manifest, Pack, Section, rows_of_checkpoint
@@ -25,7 +25,6 @@ from syncstring.tags import tag_of_row
 __all__ = ["Check"]
 
 TRIES: Final = 20
-_UPGRADE: Final = "upgrade syncstring; nothing is wrong with it"
 _ANEW: Final = "`--repair` writes it anew, from the patches"
 
 
@@ -117,7 +116,7 @@ class Check:
                 raise CorruptStore(f"the store can't read the row: {self._row['unreadable']}")
             self._manifest = Manifest.from_row(self._row)
         except UnsupportedVersion as error:
-            self._find("later-version", where, str(error), _UPGRADE)
+            self._find("later-version", where, str(error), UPGRADE)
             return False
         except CorruptStore as error:
             counted = _without_sums(self._row)
@@ -255,7 +254,7 @@ class Check:
                 self._named.update(decode_graph(graph))
                 return None
         except UnsupportedVersion as error:
-            self._find("later-version", where, f"{what}: {error}", _UPGRADE)
+            self._find("later-version", where, f"{what}: {error}", UPGRADE)
         except SyncstringError as error:
             # Its digest is right, so it was written so.
             self._find("malformed-pack", where, f"{what}: {error}", BACKUP)
@@ -295,7 +294,7 @@ class Check:
             try:
                 patch = Patch.from_row(row)
             except UnsupportedVersion as error:
-                self._find("later-version", where, str(error), _UPGRADE)
+                self._find("later-version", where, str(error), UPGRADE)
                 continue
             except SyncstringError as error:
                 advice = "readers pass it over; ask whoever wrote it"
@@ -426,7 +425,7 @@ class Check:
         try:
             tag, heads = tag_of_row(row)
         except UnsupportedVersion as error:
-            self._find("later-version", where, str(error), _UPGRADE)
+            self._find("later-version", where, str(error), UPGRADE)
         except CorruptStore as error:
             self._find("damaged-tag", where, str(error), "set the tag again")
         else:

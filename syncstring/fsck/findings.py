@@ -6,13 +6,14 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
-__all__ = ["BACKUP", "Finding", "Report", "ids_of", "listed", "rows_of"]
+__all__ = ["BACKUP", "UPGRADE", "Finding", "Report", "ids_of", "listed", "rows_of"]
 
 Fresh: TypeAlias = Callable[[], str]
 """Draws 40 random hex digits."""
 Fix: TypeAlias = Callable[[], Awaitable[bool]]
 """Mends something; whether it did."""
 
+UPGRADE: Final = "upgrade syncstring; nothing is wrong with it"
 FEW: Final = 5  # that are named one by one
 BACKUP: Final = (
     "restore a backup; or `export rows --salvage` what can be read, and import that under another name"

@@ -2,17 +2,19 @@
 
 The law of this room. Documents are those that have a row of their own, those that are named, and those that
 any row belongs to. Who makes a document writes its row before its name, and anything else after that: so one
-that has something and, looked for twice, no name is one that nobody can open.
+that has something and, looked for twice, no name is one that nobody can open. One that has nothing can be
+deleted: who gives it a name after that puts its row back, and one that was named just before is seen by the
+next look as a document whose row is missing.
 """
 
 from __future__ import annotations
 
 from typing import Self
 
-from syncstring.errors import CorruptStore, SyncstringError
-from syncstring.fsck.findings import BACKUP, Finding, Fix
-from syncstring.manifest import name_row
-from syncstring.store import EVERYTHING, Row, Store
+from syncstring.errors import CorruptStore, SyncstringError, UnsupportedVersion
+from syncstring.fsck.findings import BACKUP, UPGRADE, Finding, Fix
+from syncstring.manifest import Manifest, name_of_row, name_row
+from syncstring.store import EVERYTHING, Row, Store, same
 
 __all__ = ["Names"]
 
@@ -45,7 +47,7 @@ class Names:
             owners |= {str(row["id"][0]) for row in await self._all(table)}
         nameless = sorted(manifests.keys() - self.names.keys())
         if nameless:
-            named = {row.get("doc") for row in await self._all("names")}  # else it was renamed meanwhile
+            named = await self._named()  # else it was renamed meanwhile
             for doc in nameless:
                 (now,) = await self._store.get("documents", [(doc,)])
                 if now is not None and now.get("deleted") is not True and doc not in named:
@@ -62,6 +64,10 @@ class Names:
             self._find("unreadable-table", table, str(error), BACKUP)
         return found
 
+    async def _named(self) -> set[str]:
+        """The documents that names lead to, or will, once those are moved or this library is upgraded."""
+        return {_doc_of(row) for row in await self._all("names")}
+
     def _find(
         self, kind: str, where: str, what: str, advice: str, fix: Fix | None = None, grave: bool = True
     ) -> None:
@@ -72,16 +78,20 @@ class Names:
 
     def _read_name(self, row: Row, manifests: dict[str, Row]) -> None:
         where = f"names [{row['id'][0]}]"
-        name, doc = row.get("name"), row.get("doc")
-        if "unreadable" in row or not isinstance(name, str) or not isinstance(doc, str):
-            what = f"a name can't be read: {row.get('unreadable', 'it has no name, or no document')}"
-            advice = "its document is there still; if that has no other name, `--repair` gives it one"
-            self._find("damaged-name", where, what, advice)
+        try:
+            name, doc = name_of_row(row)
+        except UnsupportedVersion as error:
+            self._find("later-version", where, str(error), UPGRADE)
             return
-        if row != _row_of(name, doc):
-            what = f"the name {name!r:.80} stands under another's key, so it leads nowhere"
-            fix = self._mover(row, name, doc)
-            self._find("wrong-key", where, what, "`--repair` puts it where it belongs", fix)
+        except CorruptStore as error:
+            meant = _meant(row)
+            if meant is None:
+                advice = "its document is there still; if that has no other name, `--repair` gives it one"
+                self._find("damaged-name", where, str(error), advice)
+            else:
+                what = f"the name {meant['name']!r:.80} stands under another's key, so it leads nowhere"
+                fix = self._mover(row, meant)
+                self._find("wrong-key", where, what, "`--repair` puts it where it belongs", fix)
             return
         self.names.setdefault(doc, []).append(name)
         if doc in manifests and manifests[doc].get("deleted") is True:
@@ -95,19 +105,22 @@ class Names:
                 grave=False,
             )
 
-    def _mover(self, row: Row, name: str, doc: str) -> Fix:
+    def _mover(self, row: Row, meant: Row) -> Fix:
         async def move() -> bool:
-            return await self._name(name, doc) and await self._delete(row)
+            return (await self._store.insert("names", [meant]))[0].fine and await self._delete(row)
 
         return move
 
     def _read_nameless(self, doc: str, row: Row, owns: bool) -> None:
         where = f"documents [{doc}]"
-        if not owns and row.get("counter") == 0:
-            what = "an empty document without a name: a session died while it made it"
-            self._find(
-                "nameless", where, what, "harmless: the next session of that name takes it", grave=False
-            )
+        empty = Manifest(doc).to_row()
+        if not owns and same(row, empty):
+
+            async def delete() -> bool:
+                return (await self._store.delete("documents", [empty]))[0].fine
+
+            what = "an empty document without a name: a session died while it made it, or makes it just now"
+            self._find("nameless", where, what, "harmless; `--repair` deletes it", delete, grave=False)
             return
         name = f"found-{doc[:8]}"
         what = "a document without a name, so that nobody can open it"
@@ -121,9 +134,21 @@ class Names:
         return (await self._store.delete("names", [row]))[0].fine
 
 
-def _row_of(name: str, doc: str) -> Row | None:
-    """The row that a name should have; None for what can't be a name."""
+def _meant(row: Row) -> Row | None:
+    """The row that a name should have, if nothing of it is wrong but its key; else None."""
     try:
-        return name_row(name, doc)
-    except SyncstringError:
+        meant = name_row(row["name"], row["doc"])
+        name_of_row(meant)
+    except (SyncstringError, LookupError, AttributeError):
         return None
+    return meant if same({**row, "id": meant["id"]}, meant) else None
+
+
+def _doc_of(row: Row) -> str:
+    """The document that a name is meant for; empty if that can't be told."""
+    try:
+        return name_of_row(_meant(row) or row)[1]
+    except UnsupportedVersion:
+        return str(row.get("doc"))
+    except CorruptStore:
+        return ""
