@@ -63,10 +63,14 @@ class Link:
             self.store.feed("patches", *of_document(self.doc)),
             self.store.feed("documents", *of_document(self.doc)),
         ]
-        for feed in self._feeds:
-            while not isinstance(await anext(feed), Ready):
-                pass
-        contents = await self.archive.read(whole)
+        try:
+            for feed in self._feeds:
+                while not isinstance(await anext(feed), Ready):
+                    pass
+            contents = await self.archive.read(whole)
+        except BaseException:
+            await self.close()  # nobody would read them
+            raise
         self.packed = contents.manifest.total
         self.rows = len(contents.rows)
         for row in contents.rows:
@@ -137,19 +141,22 @@ class Link:
 
         `stale` says whether it is due. Raises what the store raises; then it is due still.
         """
-        self.stale = True
-        for _ in range(TRIES):
-            with suppress(Moved):  # somebody packed meanwhile: the new manifest lists it elsewhere
-                await self._refresh()
-                return
-        await self._refresh()
+        self.stale = False  # what is missed from here on is due again
+        try:
+            for _ in range(TRIES):
+                with suppress(Moved):  # somebody packed meanwhile: the new manifest lists it elsewhere
+                    await self._refresh()
+                    return
+            await self._refresh()
+        except BaseException:
+            self.stale = True
+            raise
 
     async def _refresh(self) -> None:
         rows = await self.archive.rows()
         manifest = await self.archive.manifest()
         if manifest.deleted:
             self.deleted = True
-            self.stale = False
             return
         self.rows = len(rows)
         safe: set[Id] = set()
@@ -160,8 +167,24 @@ class Link:
         await self._follow(manifest, safe)
         lost = [patch for id, patch in self._held.items() if id not in safe and id not in self.outbox]
         self._sure.difference_update(patch.id for patch in lost)
-        await self._put_back(sorted(lost, key=lambda patch: patch.id))
-        self.stale = False
+        await self._put_back(await self._standing(sorted(lost, key=lambda patch: patch.id), safe, manifest))
+
+    async def _standing(self, patches: list[Patch], safe: set[Id], manifest: Manifest) -> list[Patch]:
+        """Those of some lost patches, parents first, that would stand on something. Whose parent is nowhere,
+        not even here, was shown to nobody: put back, it would wait in the store for ever."""
+        kept: list[Patch] = []
+        left: set[Id] = set()
+        for patch in patches:
+            known = safe | self._held.keys()
+            unknown = [id for id in patch.parents if id not in known]
+            for pack in manifest.packs if unknown else ():
+                if any(pack.first <= id.time <= pack.last for id in unknown):
+                    safe |= {id for id, _ in await self.archive.ids(pack)}
+            if left.isdisjoint(patch.parents) and all(id in safe or id in self._held for id in patch.parents):
+                kept.append(patch)
+            else:
+                left.add(patch.id)
+        return kept
 
     async def _follow(self, manifest: Manifest, safe: set[Id]) -> None:
         """Take in what packs have got that this session may not know, and drop what they keep from now on."""
@@ -229,17 +252,24 @@ class Link:
 
     async def _secure(self, batch: Iterable[Patch]) -> None:
         """See to it that everything these patches stand on is as durable as they are going to be."""
-        sending = {patch.id for patch in batch}
-        todo = [parent for patch in batch for parent in patch.parents]
-        doubtful: dict[Id, Patch] = {}
+        if doubtful := self.doubtful(batch):
+            await self._put_back(doubtful)
+
+    def doubtful(self, patches: Iterable[Patch]) -> list[Patch]:
+        """What these stand on and a feed alone has shown so far: a crash of the store may take it back.
+        Parents first, without what stands below the outbox: that was asked when it came in."""
+        given = list(patches)
+        ids = {patch.id for patch in given}
+        todo = [parent for patch in given for parent in patch.parents]
+        found: dict[Id, Patch] = {}
         while todo:
             id = todo.pop()
-            if id in self._sure or id in doubtful or id in sending or id not in self._held:
+            patch = self._held.get(id)
+            if patch is None or id in self._sure or id in found or id in ids or id in self.outbox:
                 continue
-            doubtful[id] = self._held[id]
-            todo.extend(self._held[id].parents)
-        if doubtful:
-            await self._put_back(sorted(doubtful.values(), key=lambda patch: patch.id))
+            found[id] = patch
+            todo.extend(patch.parents)
+        return sorted(found.values(), key=lambda patch: patch.id)
 
     async def _put_back(self, patches: list[Patch]) -> None:
         """Make sure that patches are in the store: by a read, and where they aren't, by writing them."""
@@ -271,5 +301,6 @@ class Link:
 
     async def close(self) -> None:
         """End the feeds. The outbox stays as it is."""
-        for feed in self._feeds:
+        feeds, self._feeds = self._feeds, []
+        for feed in feeds:
             await feed.aclose()

@@ -1,8 +1,11 @@
 """Patches on disk until a store has them.
 
 The law of this room. What `add` was given is on disk when it returns, and is there for every later opening
-until `clear`. The file is a list of lines, each a row in canonical form, synced after each call; a last
-line that a crash cut off was never promised, and is left out. One process at a time: a second one is refused.
+until `clear`. The file is a list of lines, each a row in canonical form, synced after each call; what a crash
+left half-written by the last call was never promised, and is left out. That is a line without its end, and
+everything from the first U+0000 on: a disk that wrote the end of a line and not its beginning has those
+there, and no row has. A call that fails leaves the file as it was. One process at a time: a second one is
+refused.
 
 It doesn't know stores or documents.
 """
@@ -13,10 +16,11 @@ import fcntl
 import json
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
-from syncstring.errors import CorruptStore, StoreError
-from syncstring.patch import canonical_bytes
+from syncstring.errors import CorruptStore, MalformedRow, StoreError
+from syncstring.patch import canonical_bytes, id_of_row
 from syncstring.store import Row
 
 __all__ = ["Outbox"]
@@ -36,24 +40,34 @@ class Outbox:
         except OSError:
             self._file.close()
             raise StoreError(f"outbox {path} is used by another session; give each its own") from None
-        self._rows = self._read()
-        folder = os.open(path.parent, os.O_RDONLY)
+        self._size = 0  # of what was promised
         try:
-            os.fsync(folder)  # a new file's name, too
-        finally:
-            os.close(folder)
+            self._rows = self._read()
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)  # a new file's name, too
+            finally:
+                os.close(folder)
+        except OSError as error:
+            self._file.close()
+            raise StoreError(f"outbox {path}: {error.strerror or error}") from None
+        except BaseException:
+            self._file.close()  # its lock, too
+            raise
 
     def _read(self) -> list[Row]:
         self._file.seek(0)
         data = self._file.read()
-        lines = data.split(b"\n")
-        if lines[-1]:  # a crash in mid-write: never promised
-            self._file.truncate(len(data) - len(lines[-1]))
+        whole = data.partition(b"\0")[0].rpartition(b"\n")
+        self._size = len(whole[0] + whole[1])
+        self._cut()
+        lines = whole[0].split(b"\n") if whole[1] else []
         rows = []
-        for number, line in enumerate(lines[:-1], start=1):
+        for number, line in enumerate(lines, start=1):
             try:
                 rows.append(json.loads(line))
-            except ValueError:
+                id_of_row(rows[-1])
+            except (ValueError, RecursionError, MalformedRow):
                 raise CorruptStore(
                     f"outbox {self.path}, line {number} is damaged; move the file away"
                 ) from None
@@ -68,18 +82,33 @@ class Outbox:
 
     def add(self, rows: Iterable[Row]) -> None:
         """Keep rows; on disk when this returns."""
-        lines = [canonical_bytes(row) + b"\n" for row in rows]
+        data = b"".join(canonical_bytes(row) + b"\n" for row in rows)
         try:
-            self._file.write(b"".join(lines))
+            self._cut()  # where a call before failed and couldn't
+            rest = memoryview(data)
+            while rest:  # a disk that is nearly full takes a part
+                rest = rest[self._file.write(rest) :]
             os.fsync(self._file.fileno())
         except OSError as error:
+            with suppress(OSError):
+                self._cut()
             raise StoreError(f"outbox {self.path}: {error.strerror or error}; nothing was sent") from None
+        self._size += len(data)
+
+    def _cut(self) -> None:
+        """Take away what was not promised."""
+        if os.fstat(self._file.fileno()).st_size != self._size:
+            self._file.truncate(self._size)
 
     def clear(self) -> None:
         """Forget everything: it is acknowledged."""
         self._rows = []
-        self._file.truncate(0)
-        os.fsync(self._file.fileno())
+        self._size = 0
+        try:
+            self._cut()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise StoreError(f"outbox {self.path}: {error.strerror or error}; it can't be emptied") from None
 
     def close(self) -> None:
         self._file.close()

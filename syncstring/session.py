@@ -280,9 +280,10 @@ class StoredDocument(Document):
 
     def _hand_over(self) -> None:
         if self._closed is None and (made := self.outgoing):
+            if self._kept is not None:  # if that fails, they are outgoing still
+                link = self._traffic.link
+                self._kept.add(patch.to_row(link.doc) for patch in (*link.doubtful(made), *made))
             self.outgoing = []
-            if self._kept is not None:
-                self._kept.add(patch.to_row(self._traffic.link.doc) for patch in made)
             self._traffic.post(made)
 
     def commit(self, message: str | None = None) -> Patch | None:
@@ -299,10 +300,10 @@ class StoredDocument(Document):
         self._traffic.call(self._traffic.refresh(), self.limit if timeout is None else timeout)
         if self._traffic.link.deleted:
             raise DocumentDeleted(f"document {self._traffic.link.doc} was deleted")
-        splices = self.pull()
+        self._take_in()
         if self.history.base is not None and self.parked:
-            splices += self._grow()  # all rows were read: what is waited for is older than the checkpoint
-        return splices
+            self._splices += self._grow()  # all rows were read: what is missing is older than the checkpoint
+        return self._shown()
 
     def bring(self, patches: Iterable[Patch]) -> list[Splice]:
         """Take in patches that were made elsewhere, and send them: an import. What the editor must apply.
@@ -310,14 +311,15 @@ class StoredDocument(Document):
         The same patches again change nothing. `flush` waits until they are safe.
         """
         given = list(patches)
-        splices = self.receive(given)
+        self._splices += self.receive(given)
         if self.history.base is not None and self.parked:
-            splices += self._grow()
+            self._splices += self._grow()
         new = [patch for patch in given if patch.id in self.history and self.history.patch(patch.id) == patch]
         if self._kept is not None:
-            self._kept.add(patch.to_row(self._traffic.link.doc) for patch in new)
+            link = self._traffic.link
+            self._kept.add(patch.to_row(link.doc) for patch in (*link.doubtful(new), *new))
         self._traffic.post(sorted(new, key=lambda patch: patch.id))
-        return splices
+        return self._shown()
 
     def _grow(self) -> list[Splice]:
         """Read what came before the checkpoint: something refers to it."""
@@ -326,17 +328,25 @@ class StoredDocument(Document):
     def pull(self) -> list[Splice]:
         """Take in what has arrived by itself; what the editor must apply. Doesn't wait: what has a parent
         that isn't here is left to `sync`."""
+        self._take_in()
+        return self._shown()
+
+    def _shown(self) -> list[Splice]:
+        """What changed the text and wasn't handed over yet: it is now. Only a call that is about to return it
+        asks, since what one that raises had taken in is still to be shown."""
+        splices, self._splices = self._splices, []
+        return splices
+
+    def _take_in(self) -> None:
         arrivals = self._traffic.link.arrivals
         sure: list[Row] = []
         seen: list[Row] = []
         while arrivals:
             row, known = arrivals.popleft()
             (sure if known else seen).append(row)
-        splices, self._splices = self._splices, []
-        splices += self.receive(seen)
-        splices += self.receive(sure, stored=True)
+        self._splices += self.receive(seen)
+        self._splices += self.receive(sure, stored=True)
         self._hand_over()  # what was uncommitted had to be committed before
-        return splices
 
     @property
     def unsaved(self) -> list[Patch]:
@@ -433,7 +443,11 @@ class StoredDocument(Document):
         return self._handed(self._whole(lambda: super(StoredDocument, self).edit_at(known, given)))
 
     def _handed(self, edit: Edit) -> Edit:
-        self._hand_over()
+        try:
+            self._hand_over()
+        except SyncstringError:
+            self._splices += edit.applied  # it is made, and the next call that returns shows it
+            raise
         return edit
 
 
@@ -471,6 +485,7 @@ def open(
     Raises what `open_store` does, `UnknownVersion` if there is no such document, `DocumentDeleted`.
     """
     traffic = _Traffic(store, {"limit": limit, **options})
+    kept: Outbox | None = None
     try:
         contents, tags, now = traffic.call(traffic.open(name, create), 2 * limit)
         document = StoredDocument(
@@ -490,10 +505,12 @@ def open(
             document._kept = kept
             left = [Patch.from_row(row) for row in kept.rows(traffic.link.doc)]
             if left:
-                document._splices += document.receive(left)
+                document.receive(left)  # before anybody saw the text
                 traffic.post(left)
     except BaseException:
         traffic.close()
+        if kept is not None:
+            kept.close()
         raise
     return document
 
