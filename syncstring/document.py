@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import tzinfo
-from operator import index
+from operator import attrgetter, index
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from syncstring._diff import diff as diff_texts
@@ -47,6 +47,7 @@ __all__ = ["Cursor", "Document", "Edit"]
 T = TypeVar("T")
 _Cut: TypeAlias = tuple[int, tuple[int, ...], Ops, list[Patch]]  # what the text took in, version, edit; made
 
+_ID: Final = attrgetter("id")
 SIZE_LIMIT: Final = 16 << 20
 """Code points that a document may have by default."""
 
@@ -322,7 +323,7 @@ class Document(Shown):
         history = self.history
         now = self._clocks.read() if self._pending else (0, 0)
         known = history.judged(patches)
-        if self._pending and any(history.known(patch.id) != patch for patch in known):
+        if self._pending and list(map(history.known, map(_ID, known))) != known:
             self._settle(now)
         if self._pending and self._behind:
             self._settle(now)
@@ -330,8 +331,7 @@ class Document(Shown):
         history.add(known, stored, self._derive)
         if self._next is not None:
             return self._show()
-        placed = self._behind
-        return self._advance() if placed else []
+        return self._advance() if self._behind else []
 
     def _settle(self, now: tuple[int, int]) -> None:
         """Commit early, before something else happens; the next `commit` returns that patch, if no other."""
@@ -387,7 +387,9 @@ class Document(Shown):
             self._settle(self._clocks.read())
             whole = History([*given, *self.history.patches()])
         whole.rebuilds = self.history.rebuilds + 1
-        self._derive(whole.graph)
+        there = not self._behind and all(id in whole for id in self.heads)
+        known = whole.merge.between(whole.events(self.heads), whole.graph.heads) if there else None
+        self._derive(whole.graph, known)
         self.history = self._timeline.history = whole
         return self._show()
 

@@ -167,14 +167,18 @@ class Shown:
         self._next = Next(self._tip, self._tip.buffer, log, splices, self._moves(splices))
         return splices
 
-    def _derive(self, graph: EventGraph) -> list[Splice]:
-        """The history is, or will be, another one: derive anew everything that is derived. O(history)."""
+    def _derive(self, graph: EventGraph, known: list[Splice] | None = None) -> list[Splice]:
+        """The history is, or will be, another one: derive anew everything that is derived. O(history).
+
+        Where it isn't `known` what that changes, two texts are compared, in which equal letters may be taken
+        for each other.
+        """
         shown = self.text
         tip = Tip(graph)
         tip.advance()
         for splice in self._pending:  # there are some only where the committed text is what it was
             tip.buffer.splice(*splice)
-        splices = diff_texts(shown, str(tip.buffer))
+        splices = diff_texts(shown, str(tip.buffer)) if known is None else known
         self._next = Next(tip, tip.buffer, None, splices, self._moves(splices))
         return splices
 

@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 
 import pytest
+import seeds
 from hypothesis import settings
 
 HERE = Path(__file__).parent
@@ -19,6 +20,14 @@ SHARED = "SYNCSTRING_SHARED"
 # Machines differ in speed by an order of magnitude: how long an example takes proves nothing.
 settings.register_profile("syncstring", deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "syncstring"))
+
+
+def pytest_configure() -> None:
+    seeds.draw()
+
+
+def pytest_report_header() -> str:
+    return f"fresh seed: {seeds.fresh()} (${seeds.NAME} gives another)"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 import allocation
 import pytest
+import seeds
 from kernel_operations import a_document, a_history
 from operations import OPERATIONS, Trial
 
@@ -41,7 +42,7 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def run() -> dict[str, Any]:
     """What the script says of a share of the allocations of every operation."""
-    seed = random.SystemRandom().randrange(1 << 32)
+    seed = seeds.fresh()
     options = [f"--seed={seed}", "--share=16", "--runs=20", "--json"]
     command = [sys.executable, str(HERE / "allocation.py"), *options]
     done = subprocess.run(command, capture_output=True, text=True)

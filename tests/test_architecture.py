@@ -31,14 +31,15 @@ FLOORS: list[set[str]] = [
     {"merge"},
     {"history", "interop"},
     {"timeline"},
-    {"exports", "undo"},
+    {"exports", "shown", "undo"},
     {"document", "store"},
     {"manifest"},
     {"archive", "tags"},
     {"fsck", "imports"},
     {"link", "outbox"},
     {"session", "backends", "traces", "git"},
-    {"cli", "testing"},
+    {"testing"},
+    {"cli"},
 ]
 ROOF = {"__init__", "__main__"}  # what a user imports or runs: above every floor
 

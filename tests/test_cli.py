@@ -79,7 +79,8 @@ def test_a_command_and_each_of_its_options_say_what_they_do(command: str) -> Non
 def test_there_are_the_commands_that_there_are() -> None:
     readers = ["blame", "diff", "export", "log", "replay", "show", "stats"]
     writers = ["compact", "delete", "fsck", "import", "list", "rename", "restore", "revert", "tag"]
-    assert sorted(readers + writers) == COMMANDS
+    provers = ["fuzz", "test"]
+    assert sorted(readers + writers + provers) == COMMANDS
 
 
 def test_help_imports_nothing_but_what_it_needs() -> None:

@@ -10,7 +10,6 @@ import asyncio
 import gzip
 import json
 import lzma
-import random
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import seeds
 from decoder_targets import DOC, TARGETS, Target, Unfit, leb, patches, wrapped
 from decoders import drive, share
 
@@ -49,7 +49,7 @@ def test_a_bent_input_is_taken_whole_or_refused_with_one_reason(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    seed = random.SystemRandom().randrange(1 << 31)
+    seed = seeds.fresh()
     tally = drive(TARGETS[name], seed, SHARES[name], slow=5.0)
     again = f"python tests/decoders.py --target {name} --seed {seed} --inputs {SHARES[name]}"
     found = "\n".join(tally.found.values())

@@ -34,6 +34,11 @@ class _Reader(Feed):
         self._wake = asyncio.Event()
         self._is_ready = False
 
+    @property
+    def waiting(self) -> int:
+        """How many changes wait to be read."""
+        return len(self._queue)
+
     def ready(self) -> None:
         """From now on every change comes."""
         if not self._is_ready:

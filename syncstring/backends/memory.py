@@ -157,6 +157,16 @@ class MemoryStore(Store):
         self._shared.clients.append(other)
         return other
 
+    def keys(self, table: str) -> list[Key]:
+        """The keys of all rows that stand in a table now: a look from outside, which no client notices."""
+        return list(self._shared.tables.get(table, ()))
+
+    def twin(self) -> MemoryStore:
+        """A store without faults and feeds that has the same rows at this instant."""
+        other = type(self)(pause=self._pause, clock=self._clock, limit=self.limit)
+        other._shared.tables = {table: dict(rows) for table, rows in self._shared.tables.items()}
+        return other
+
     @property
     def faults(self) -> Faults | None:
         """What goes wrong, for all clients; None or another may be set at any time."""
@@ -269,6 +279,7 @@ class MemoryStore(Store):
                     continue
                 faults = self.faults
                 if faults is not None and verdicts and faults.random.random() < faults.lost_after / 4:
+                    faults.count("half")
                     return
                 known = self._shared.tables.get(table, {}).get(key_of(row))
                 if known is None:

@@ -3,8 +3,8 @@
 The law of this room. A command parses, calls one public function and prints what it says: nothing is known
 here that a program couldn't ask for. `--json` prints one object a line, whatever stands in it can be given
 back as a REF; colours and progress are for terminals only; what others wrote (texts, names, messages,
-errors) reaches a terminal with its control characters escaped. Exit status: 0 fine, 1 differs, 2 usage,
-3 not found, 4 broken, 130 interrupted; never a traceback for what came from outside.
+errors) reaches a terminal with its control characters escaped. Exit status: 0 fine, 1 differs or failed,
+2 usage, 3 not found, 4 broken, 130 interrupted; never a traceback for what came from outside.
 
 `--help` must be a blink: nothing but click is imported before a command runs.
 

@@ -129,7 +129,7 @@ def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> N
 @click.group(
     cls=_Verbs,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog=STATUS.format(", 1 differs (diff only)"),
+    epilog=STATUS.format(", 1 differs (diff) or failed (fuzz, test)"),
 )
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version,

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from syncstring.cli.output import Output
 
 __all__ = [
-    "DIFFERS", "EPILOG", "FINE", "INTERRUPTED", "NOT_FOUND", "STATUS", "USAGE", "WRONG",
+    "DIFFERS", "EPILOG", "FAILED", "FINE", "INTERRUPTED", "NOT_FOUND", "STATUS", "USAGE", "WRONG",
     "common", "duration", "made_output", "source", "store",
 ]  # fmt: skip
 
 FINE: Final = 0
 DIFFERS: Final = 1
+FAILED: Final = 1
 USAGE: Final = 2
 NOT_FOUND: Final = 3
 WRONG: Final = 4

@@ -242,17 +242,18 @@ def styles_of(authors: Sequence[str]) -> dict[str, str]:
 
 
 @contextmanager
-def working(what: str) -> Iterator[Callable[[str], None]]:
+def working(what: str) -> Iterator[Callable[[str | Callable[[], str]], None]]:
     """Say on stderr, if that is a terminal, what is being done, as soon as it has taken a second. The
-    function given is to be called with how far it is."""
+    function given is to be called with how far it is, or with what tells that, in another thread."""
     if not is_terminal(sys.stderr) or is_dumb():
         yield lambda far: None
         return
-    lock, shown, done, far = threading.Lock(), [], False, ""
+    lock, shown, done = threading.Lock(), [], False
+    far: str | Callable[[], str] = ""
 
-    def tell(text: str) -> None:
+    def tell(text: str | Callable[[], str]) -> None:
         nonlocal far
-        far = f", {plain(text)}"
+        far = text
 
     def show() -> None:
         from rich.console import Console
@@ -263,7 +264,8 @@ def working(what: str) -> Iterator[Callable[[str], None]]:
         spinner = Spinner("line")
 
         def look() -> Spinner:
-            spinner.text = Text(f" {plain(what)}{far}")
+            said = far if isinstance(far, str) else far()
+            spinner.text = Text(f" {plain(', '.join(filter(None, (what, said))))}")
             return spinner
 
         live = Live(

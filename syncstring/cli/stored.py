@@ -1,4 +1,4 @@
-"""The commands for stored documents and their options.
+"""The commands for stored documents, and those that prove what keeps them, with their options.
 
 As `commands.py`: here stands what can be typed, what is done stands elsewhere, and only click is imported
 before a command runs.
@@ -269,4 +269,93 @@ def rename(old: str, new: str, store: str | None, as_json: bool, color: str) -> 
     rename_one(made_output(as_json, color), old, new, store)
 
 
-COMMANDS: Final = (import_, export, tag, restore, revert, compact, fsck, list_, delete, rename)
+@click.command("test", epilog=STATUS.format(", 1 a check failed"))
+@click.argument("url", required=False)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="What all chance follows from; by default another each time.",
+)
+@click.option("--only", default="", metavar="TEXT", help="Only checks whose name contains this.")
+@click.option("--list", "listing", is_flag=True, help="Say what there is to check, and check nothing.")
+@common
+def test_(url: str | None, seed: int | None, only: str, listing: bool, as_json: bool, color: str) -> None:
+    """Hold a store to its contract, promise by promise.
+
+    URL is a store: memory:, sqlite:PATH or a path. It is made where there is none, and may hold documents;
+    each check keeps to rows of its own, which it leaves there: take a store that can be thrown away. What
+    only its author can do to a store, make it stall or break its feeds, `check_store` can be given in Python.
+
+    With --json an object is a check, with its `message` if it failed; the last one sums up.
+    """
+    from syncstring.cli.proving import check_url, list_checks
+
+    out = made_output(as_json, color)
+    if listing:
+        list_checks(out, only)
+        return
+    if url is None:
+        raise click.UsageError("which store? Say memory:, sqlite:PATH or a path")
+    click.get_current_context().obj["status"] = check_url(out, url, seed, only)
+
+
+@click.command(epilog=STATUS.format(", 1 a law broke"))
+@click.option(
+    "--seed", type=click.IntRange(min=0), metavar="N", help="The first world's; by default another each time."
+)
+@click.option(
+    "--steps", type=click.IntRange(min=1), metavar="N", default=1_000, show_default=True,
+    help="How much happens in each world.",
+)  # fmt: skip
+@click.option(
+    "--minutes", type=click.FloatRange(min=0), metavar="M",
+    help="When to begin no further world; by default after 1, or with --worlds never.",
+)  # fmt: skip
+@click.option("--worlds", type=click.IntRange(min=1), metavar="N", help="So many worlds at most.")
+@click.option(
+    "--store",
+    "url",
+    metavar="URL",
+    help="In this store, where the rows stay; by default in a simulated one.",
+)
+@click.option(
+    "--no-faults",
+    is_flag=True,
+    help="Nothing goes wrong by chance in the simulated store, only by calls to `fail`.",
+)
+@common
+def fuzz(
+    seed: int | None,
+    steps: int,
+    minutes: float | None,
+    worlds: int | None,
+    url: str | None,
+    no_faults: bool,
+    as_json: bool,
+    color: str,
+) -> None:
+    """Look for bugs of ours, in a simulated world.
+
+    World after world: people, packers, and a store that does all that a cluster may do; edits, lost answers,
+    late and doubled deliveries, cut lines, crashes, clocks that jump; after each step every law is checked.
+    A world follows from its seed, but for what a store named by --store does by itself; the next one's seed
+    is one more. If a law breaks, a program comes out that shows it again in as few calls as are found; all
+    else that is printed is a comment in it, so `syncstring fuzz > broken.py` can be run.
+
+    With --json the first object says what will be done, the last one sums up; `failure` has the `script`.
+    """
+    from syncstring.cli.proving import fuzz as fuzz_worlds
+
+    click.get_current_context().obj["status"] = fuzz_worlds(
+        made_output(as_json, color),
+        seed=seed,
+        steps=steps,
+        minutes=minutes,
+        worlds=worlds,
+        url=url,
+        faults=not no_faults,
+    )
+
+
+COMMANDS: Final = (import_, export, tag, restore, revert, compact, fsck, list_, delete, rename, test_, fuzz)
