@@ -5,6 +5,7 @@
 #   make demo    the main job on real input, under a minute after the build
 #   make test    tests, mypy --strict, ruff, stubs against modules, floors, README examples (all through pytest)
 #   make bench   the measurements beside pycrdt, loro and str; writes benchmarks/README.md
+#   make campaign  what takes longer than a test may, about an hour; writes tests/CAMPAIGN.md
 #   make clean   removes all that the others made
 
 # PYTHON=… picks the interpreter; otherwise the first on PATH that is new enough.
@@ -15,7 +16,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 KERNELS := $(wildcard syncstring/*.pyx syncstring/*.pxd)
 
-.PHONY: build demo test bench clean
+.PHONY: build demo test bench campaign clean
 .DELETE_ON_ERROR:
 
 build: $(VENV)/compiled
@@ -42,6 +43,11 @@ test: build
 
 bench: build
 	@$(RUN) benchmarks/run.py
+
+# atheris is asked for here alone: it has no wheels for some machines, and nothing else needs it.
+campaign: build
+	-@$(RUN) -m pip install --quiet --disable-pip-version-check 'atheris>=3.0'
+	@$(RUN) tests/campaign.py --lanes 2
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
