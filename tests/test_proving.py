@@ -168,7 +168,7 @@ def test_the_checks_are_listed_without_a_store(run: Run) -> None:
         (("test", "memory:named"), 2), (("test", "memory:", "--seed", "-1"), 2),
         (("test", "no folder/x.db"), 4), (("test", "text.db"), 4),
         (("fuzz", "--store", "memory:"), 2), (("fuzz", "--store", "poem:"), 2), (("fuzz", "--steps", "0"), 2),
-        (("fuzz", "--worlds", "0"), 2), (("fuzz", "--minutes", "-1"), 2), (("fuzz", "more"), 2),
+        (("fuzz", "--worlds", "0"), 2), (("fuzz", "--minutes", "-1"), 2), (("fuzz", "--minutes", "nan"), 2), (("fuzz", "more"), 2),
         (("fuzz", "--store", "no folder/x.db"), 4), (("fuzz", "--store", "text.db"), 4),
     ],
 )  # fmt: skip

@@ -300,6 +300,12 @@ def test_(url: str | None, seed: int | None, only: str, listing: bool, as_json: 
     click.get_current_context().obj["status"] = check_url(out, url, seed, only)
 
 
+def _a_number(_: click.Context, __: click.Parameter, value: float | None) -> float | None:
+    if value is not None and value != value:
+        raise click.BadParameter("nan is no number of minutes")
+    return value
+
+
 @click.command(epilog=STATUS.format(", 1 a law broke"))
 @click.option(
     "--seed", type=click.IntRange(min=0), metavar="N", help="The first world's; by default another each time."
@@ -309,7 +315,7 @@ def test_(url: str | None, seed: int | None, only: str, listing: bool, as_json: 
     help="How much happens in each world.",
 )  # fmt: skip
 @click.option(
-    "--minutes", type=click.FloatRange(min=0), metavar="M",
+    "--minutes", type=click.FloatRange(0, 1e6), metavar="M", callback=_a_number,
     help="When to begin no further world; by default after 1, or with --worlds never.",
 )  # fmt: skip
 @click.option("--worlds", type=click.IntRange(min=1), metavar="N", help="So many worlds at most.")
