@@ -237,7 +237,6 @@ def main() -> int:
     names = given.only.split(",")
     if unknown := set(names) - {part.name for part in PARTS}:
         arguments.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(p.name for p in PARTS)}")
-    results = known()
     todo = [part for part in PARTS if part.name in names]
     lock = threading.Lock()
     status = 0
@@ -258,9 +257,8 @@ def main() -> int:
                 result = {"seed": seed, "share": given.share, "status": 1, "seconds": 0}
                 result["figures"] = {"broken": repr(error)}
             with lock:
-                results[part.name] = result
                 status |= int(result["status"] != 0)
-                PAGE.write_text(page(results, where), encoding="utf-8")
+                PAGE.write_text(page({**known(), part.name: result}, where), encoding="utf-8")
                 told = "fine" if not result["status"] else f"exit status {result['status']}"
                 print(f"campaign: {part.name} {told}, {result['seconds']} s", file=sys.stderr, flush=True)
 

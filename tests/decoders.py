@@ -229,7 +229,8 @@ def _apart(name: str, seed: int, inputs: int, minutes: float, guided: bool) -> d
     options = ["--child", *(f"--{key}={value}" for key, value in wishes.items()), *["--atheris"][: guided]]
     memory = "/dev/shm" if os.path.isdir("/dev/shm") else None  # some decoders want files, synced
     with tempfile.TemporaryDirectory(prefix="syncstring-decoders-", dir=memory) as folder:
-        environment = {**os.environ, "TMPDIR": folder, "PYTHONFAULTHANDLER": "1"}
+        # Arenas: each new thread would reserve memory of its own, which counts against the limit.
+        environment = {**os.environ, "TMPDIR": folder, "PYTHONFAULTHANDLER": "1", "MALLOC_ARENA_MAX": "2"}
         done = subprocess.run(
             [sys.executable, *program, *options],
             cwd=folder, env=environment, capture_output=True, check=False, text=True, errors="replace",

@@ -332,7 +332,7 @@ FAULTS: list[Fault] = [
         "document",
         (
             "document.py",
-            "if self._pending and any(history.known(patch.id) != patch for patch in known):",
+            "if self._pending and list(map(history.known, map(_ID, known))) != known:",
             "if False:",
         ),
     ),
@@ -341,8 +341,8 @@ FAULTS: list[Fault] = [
         "document::test_a_text_that_came_too_long_may_still_be_edited_as_long_as_it_does_not_grow document",
         (
             "document.py",
-            "        return self._advance() if placed else []",
-            "        splices = self._advance() if placed else []\n"
+            "        return self._advance() if self._behind else []",
+            "        splices = self._advance() if self._behind else []\n"
             "        self._writable(len(self))\n"
             "        return splices",
         ),

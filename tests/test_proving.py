@@ -168,7 +168,8 @@ def test_the_checks_are_listed_without_a_store(run: Run) -> None:
         (("test", "memory:named"), 2), (("test", "memory:", "--seed", "-1"), 2),
         (("test", "no folder/x.db"), 4), (("test", "text.db"), 4),
         (("fuzz", "--store", "memory:"), 2), (("fuzz", "--store", "poem:"), 2), (("fuzz", "--steps", "0"), 2),
-        (("fuzz", "--worlds", "0"), 2), (("fuzz", "--minutes", "-1"), 2), (("fuzz", "--minutes", "nan"), 2), (("fuzz", "more"), 2),
+        (("fuzz", "--worlds", "0"), 2), (("fuzz", "--minutes", "-1"), 2), (("fuzz", "--minutes", "nan"), 2),
+        (("fuzz", "more"), 2),
         (("fuzz", "--store", "no folder/x.db"), 4), (("fuzz", "--store", "text.db"), 4),
     ],
 )  # fmt: skip
@@ -307,7 +308,7 @@ def test_what_a_planted_fault_breaks_comes_out_as_a_program_that_breaks_it_again
         assert f"# seed {failure['seed']} broke:" in printed.lines
         assert printed.out.endswith(failure["script"] + "\n")
         calls = [line for line in printed.lines if not line.startswith("#")]
-        assert len(calls) < 25
+        assert len(calls) < 60
         with pytest.raises(Broken) as again:
             exec(compile(printed.out, "broken.py", "exec"), {})
         assert again.value.law == failure["law"]
