@@ -19,6 +19,7 @@ import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar, Final, Literal, NamedTuple, Self, TypeAlias
 
 from syncstring.errors import PatchError, StoreError
@@ -36,6 +37,7 @@ __all__ = [
     "Key",
     "Ready",
     "Row",
+    "Standing",
     "Store",
     "Verdict",
     "bounded",
@@ -73,6 +75,8 @@ MAX_DEPTH: Final = 64  # of lists and objects in each other: any reader's stack 
 BACKENDS: Final[Mapping[str, str]] = {
     "memory": "syncstring.backends.memory:MemoryStore",
     "sqlite": "syncstring.backends.sqlite:SqliteStore",
+    "rethinkdb": "syncstring.backends.rethink:RethinkStore",
+    "rethinkdbs": "syncstring.backends.rethink:RethinkStore",
 }
 
 
@@ -123,6 +127,23 @@ class Gap(NamedTuple):
 
 
 Change: TypeAlias = Ready | Changed | Gap
+
+
+class Standing(NamedTuple):
+    """What a store stands on, as far as we may look, and what that means for its promises."""
+
+    version: str = ""
+    """What keeps the rows, and of which version: as it says itself."""
+    kept: Mapping[str, Any] = MappingProxyType({})
+    """How all of it is kept: such as `journal_mode`, `read_only`, or how many `servers` there are."""
+    tables: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+    """The same of each table that is there: such as `durability`, `write_acks`, `replicas`."""
+    unseen: tuple[str, ...] = ()
+    """What we have no right to look at."""
+    findings: tuple[str, ...] = ()
+    """What is wrong: by it, an acknowledged row may be lost, or something doesn't work."""
+    advice: tuple[str, ...] = ()
+    """What could be better."""
 
 
 class Feed(ABC):
@@ -194,6 +215,10 @@ class Store(ABC):
     @abstractmethod
     async def time(self) -> int:
         """The store's clock, in microseconds since the epoch."""
+
+    async def standing(self) -> Standing:
+        """What it stands on. It is looked at, and nothing changes. By default nothing is known."""
+        return Standing()
 
     @abstractmethod
     async def close(self) -> None:
@@ -362,9 +387,11 @@ def bounded(table: str, lower: Key, upper: Key) -> None:
 
 
 async def open_store(url: str, **options: Any) -> Store:
-    """The store that a URL names: `memory:`, `sqlite:PATH`; a path alone means SQLite.
+    """The store that a URL names: `memory:`, `sqlite:PATH`, where a path alone means the same, or
+    `rethinkdb://HOST:PORT/DB`.
 
-    Options go to the backend's `open`. `PatchError` for a scheme that nobody serves; else what it raises.
+    Options go to the backend's `open`. `PatchError` for a scheme that nobody serves, `StoreError` where its
+    driver isn't installed; else what it raises.
     """
     scheme, colon, _ = url.partition(":")
     if not colon or len(scheme) < 2 or not scheme.isalnum():  # one letter is a Windows drive
@@ -373,7 +400,14 @@ async def open_store(url: str, **options: Any) -> Store:
         raise PatchError(f"no store speaks {scheme}:; there are {', '.join(f'{name}:' for name in BACKENDS)}")
     from pkgutil import resolve_name
 
-    backend = resolve_name(BACKENDS[scheme])
+    try:
+        backend = resolve_name(BACKENDS[scheme])
+    except ModuleNotFoundError as error:
+        if error.name != "rethinkdb":
+            raise
+        raise StoreError(
+            f'{scheme}: needs the driver {error.name}; run: pip install "syncstring[{error.name}]"'
+        ) from None
     store = await backend.open(url, **options)
     if not isinstance(store, Store):
         raise StoreError(f"{BACKENDS[scheme]} gave no store")

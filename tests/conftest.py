@@ -1,16 +1,19 @@
 """What several test files share: the merge cases, the recorded traces, how Hypothesis runs.
 
 A test that takes `case` runs once for each line of `merge-cases/`; one that takes `traces` gets the
-folder of recorded editing traces, which isn't part of this project, or is skipped without it.
+folder of recorded editing traces, which isn't part of this project, or is skipped without it. One that takes
+`rethink`, `rethink_url` or `servers` has real RethinkDB servers, or is skipped, and the summary says so.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import rethink_servers
 import seeds
 from hypothesis import settings
 
@@ -56,3 +59,44 @@ def traces(shared: Path) -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs recorded traces in {folder}, which is not here")
     return folder
+
+
+# --- RethinkDB ------------------------------------------------------------------------------------------
+
+RETHINK = "RethinkDB: "  # how the reasons of its skipped tests begin
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = terminalreporter.stats.get("skipped", [])
+    reasons = [str(report.longrepr[2]) for report in reports if isinstance(report.longrepr, tuple)]
+    skipped = [reason.partition(RETHINK)[2] for reason in reasons if RETHINK in reason]
+    if skipped:
+        line = f"{RETHINK}{len(skipped)} test{'s' * (len(skipped) > 1)} skipped, {skipped[0]}"
+        terminalreporter.write_line(line, yellow=True, bold=True)
+
+
+@pytest.fixture(scope="session")
+def servers() -> None:
+    """For a test that starts, kills and freezes RethinkDB servers of its own: skipped where none can be."""
+    if reason := rethink_servers.missing():
+        pytest.skip(f"{RETHINK}{reason}")
+
+
+@pytest.fixture(scope="session")
+def rethink() -> Iterator[rethink_servers.Address]:
+    """A RethinkDB server that all share and nobody harms: `$SYNCSTRING_RETHINKDB`, or one for each worker."""
+    reason = rethink_servers.missing()
+    if url := os.environ.get(rethink_servers.NAME):
+        yield rethink_servers.Address.of(url)
+    elif reason:
+        pytest.skip(f"{RETHINK}{reason} and no ${rethink_servers.NAME}")
+    else:
+        with rethink_servers.Server() as server:
+            yield server
+
+
+@pytest.fixture
+def rethink_url(rethink: rethink_servers.Address) -> Iterator[str]:
+    """The URL of a database of the test's own, which nobody made yet; dropped after it."""
+    with rethink_servers.database(rethink) as db:
+        yield rethink.url(db)

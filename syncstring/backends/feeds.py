@@ -32,7 +32,7 @@ class _Reader(Feed):
         self._queue: deque[tuple[Change, int]] = deque()
         self._bytes = 0
         self._wake = asyncio.Event()
-        self._is_ready = False
+        self.is_ready = False
 
     @property
     def waiting(self) -> int:
@@ -41,12 +41,12 @@ class _Reader(Feed):
 
     def ready(self) -> None:
         """From now on every change comes."""
-        if not self._is_ready:
-            self._is_ready = True
+        if not self.is_ready:
+            self.is_ready = True
             self._add(Ready())
 
     def put(self, change: Change, size: int) -> None:
-        if not self._is_ready:
+        if not self.is_ready:
             return  # before its `Ready`, a reader is owed nothing
         if len(self._queue) < self._readers.limit and self._bytes + size <= BYTES:
             self._add(change, size)
@@ -58,7 +58,7 @@ class _Reader(Feed):
         """All that waits is void; the reader starts again at its next `Ready`."""
         self._queue.clear()
         self._bytes = 0
-        self._is_ready = False
+        self.is_ready = False
         self._add(Gap(reason))
 
     def _add(self, change: Change, size: int = 0) -> None:
@@ -148,6 +148,10 @@ class Readers:
         """Tell everybody who waits for it that from now on every change comes."""
         for reader in self._all:
             reader.ready()
+
+    def unready(self) -> list[_Reader]:
+        """Who waits for `Ready`: to tell them one by one."""
+        return [reader for reader in self._all if not reader.is_ready]
 
     def gap(self, reason: str) -> None:
         """Tell everybody that changes may have been missed; `ready` says when they come again."""

@@ -33,6 +33,7 @@ from syncstring.store import (
     Feed,
     Key,
     Row,
+    Standing,
     Store,
     Verdict,
     bounded,
@@ -312,6 +313,19 @@ class SqliteStore(Store):
         self._usable()
         return time.time_ns() // 1_000
 
+    async def standing(self) -> Standing:
+        # How far commits are synced is each connection's own: what counts is the one that writes.
+        ask = self._read if self.read_only else self._write
+        kept = await ask(sql.how_kept)
+        advice = []
+        if self.read_only:
+            del kept["synchronous"]
+            advice.append(f"{self.path} can only be read: it, or its folder, can't be written")
+        if sqlite3.sqlite_version_info < _MENDED:
+            advice.append(_BUG)
+        kept["read_only"] = self.read_only
+        return Standing(f"SQLite {sqlite3.sqlite_version}", kept, advice=tuple(advice))
+
     # --- feeds ------------------------------------------------------------
 
     def feed(self, table: str, lower: Key, upper: Key) -> Feed:
@@ -508,6 +522,11 @@ def _is(known: Row | None, wanted: sql.Stored | str | None) -> bool:
 
 _who = (0, 0)
 _warned = False
+_MENDED = (3, 51, 3)
+_BUG = (
+    f"SQLite {sqlite3.sqlite_version} has a rare bug that can corrupt a file which several processes write "
+    "at the same instant (fixed in 3.51.3); upgrade SQLite, keep backups"
+)
 
 
 def _process() -> int:
@@ -521,11 +540,6 @@ def _process() -> int:
 def _warn_once() -> None:
     """Another process writes too, and the library is one of those that may corrupt a file then."""
     global _warned
-    if not _warned and sqlite3.sqlite_version_info < (3, 51, 3):
+    if not _warned and sqlite3.sqlite_version_info < _MENDED:
         _warned = True
-        warnings.warn(
-            f"SQLite {sqlite3.sqlite_version} has a rare bug that can corrupt a file which several processes "
-            "write at the same instant (fixed in 3.51.3); upgrade SQLite, keep backups",
-            RuntimeWarning,
-            stacklevel=1,
-        )
+        warnings.warn(_BUG, RuntimeWarning, stacklevel=1)

@@ -31,6 +31,7 @@ __all__ = [
     "dial",
     "find",
     "forget",
+    "how_kept",
     "newest",
     "note",
     "noted",
@@ -256,6 +257,13 @@ def _stat(path: str) -> tuple[int, ...] | None:
 
 def _pragma(db: sqlite3.Connection, name: str) -> int:
     return int(db.execute(f"PRAGMA {name}").fetchone()[0])
+
+
+def how_kept(db: sqlite3.Connection) -> dict[str, Any]:
+    """How commits reach the disk, in SQLite's words; `synchronous` is this connection's own."""
+    levels = {0: "off", 1: "normal", 2: "full", 3: "extra"}
+    (mode,) = db.execute("PRAGMA journal_mode").fetchone()
+    return {"journal_mode": mode, "synchronous": levels[_pragma(db, "synchronous")]}
 
 
 def _is_empty(db: sqlite3.Connection) -> bool:
