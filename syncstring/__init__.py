@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from syncstring._patch import invert as invert
     from syncstring._patch import map_position as map_position
     from syncstring._patch import transform as transform
+    from syncstring.blocking import StoredDocument as StoredDocument
+    from syncstring.blocking import open as open
     from syncstring.document import Cursor as Cursor
     from syncstring.document import Document as Document
     from syncstring.document import Edit as Edit
@@ -36,8 +38,10 @@ if TYPE_CHECKING:
     from syncstring.history import History as History
     from syncstring.patch import Id as Id
     from syncstring.patch import Patch as Patch
-    from syncstring.session import StoredDocument as StoredDocument
-    from syncstring.session import open as open
+    from syncstring.presence import Peer as Peer
+    from syncstring.session import Change as Change
+    from syncstring.session import Session as Session
+    from syncstring.session import connect as connect
     from syncstring.timeline import Run as Run
     from syncstring.timeline import Timeline as Timeline
     from syncstring.timeline import Version as Version
@@ -47,6 +51,7 @@ __version__ = "0.1.0"
 _HOME = {
     "_diff": ["diff"],
     "_patch": ["Splice", "apply", "compose", "invert", "map_position", "transform"],
+    "blocking": ["StoredDocument", "open"],
     "document": ["Cursor", "Document", "Edit"],
     "errors": [
         "AmbiguousVersion",
@@ -64,7 +69,8 @@ _HOME = {
     ],
     "history": ["History"],
     "patch": ["Id", "Patch"],
-    "session": ["StoredDocument", "open"],
+    "presence": ["Peer"],
+    "session": ["Change", "Session", "connect"],
     "timeline": ["Run", "Timeline", "Version"],
 }
 _ROOM = {name: room for room, names in _HOME.items() for name in names}

@@ -198,10 +198,12 @@ class Archive:
             found += batch
         return found
 
-    async def read(self, whole: bool = False) -> Contents:
-        """All that is needed to go on editing: one checkpoint and the newest patches, or, where those don't
-        suffice or `whole` says so, every patch. Costs what is read.
+    async def read(self, whole: bool = False, more: Iterable[Patch] = ()) -> Contents:
+        """All that is needed to go on editing, with `more` patches that may not be stored yet: one checkpoint
+        and the newest patches, or, where those don't suffice or `whole` says so, every patch. Costs what is
+        read.
         """
+        given = list(more)
         rows = await self.rows()
         patches, problems = _parsed(rows)
         for _ in range(TRIES):
@@ -209,7 +211,7 @@ class Archive:
             if manifest.deleted:
                 raise DocumentDeleted(f"document {self.doc} was deleted")
             try:
-                if not whole and suffices(manifest, patches):
+                if not whole and suffices(manifest, [*patches, *given]):
                     base = await self._base(manifest.checkpoint)
                     return Contents(manifest, base, patches, rows, problems)
                 known = [patch for pack in manifest.packs for patch in await self.patches(pack)]

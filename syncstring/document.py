@@ -338,13 +338,13 @@ class Document(Shown):
         self._early = self._commit(now) or self._early
 
     def reissue(self, session: str, patches: Iterable[Patch]) -> list[Splice]:
-        """Take a new session id, and make these patches of this session anew under it: the store has others
-        under their ids. They are `outgoing` again. O(history).
+        """Take a new session id, and make these patches of this session anew under it, with all that is
+        `outgoing`: the store has others under their ids. All are `outgoing` then. O(history).
         """
         Patch((1, session), (), (), self.author, 0)  # says what is wrong with it
         if self._pending:
             self._settle(self._clocks.read())
-        lost = {patch.id: patch for patch in patches}
+        lost = {patch.id: patch for patch in (*patches, *self.outgoing)}
         again = {id: Id(id.time, session) for id in lost}
         made = [
             Patch.trusted(
@@ -360,7 +360,6 @@ class Document(Shown):
         kept = [patch for patch in self.history.patches() if lost.get(patch.id) != patch]
         history = History([*kept, *made], self.history.base)
         history.rebuilds = self.history.rebuilds + 1
-        outgoing = [*made, *(patch for patch in self.outgoing if patch.id not in lost)]
         undos = [tuple(again.get(id, id) for id in step) for step in self._undos]
         redos = [tuple(again.get(id, id) for id in step) for step in self._redos]
         taken = {
@@ -372,20 +371,20 @@ class Document(Shown):
         }
         self._derive(history.graph)
         self.history = self._timeline.history = history
-        self.session, self.outgoing = session, outgoing
+        self.session, self.outgoing = session, made
         self._undos, self._redos, self._taken = undos, redos, taken
         return self._show()
 
-    def adopt(self, patches: Iterable[Patch]) -> list[Splice]:
-        """Know the whole history, these patches and what is here, instead of one that begins with a `base`.
+    def adopt(self, patches: Iterable[Patch], base: Base | None = None) -> list[Splice]:
+        """Know another history: these patches, on a `base` or from the beginning, and what is here.
 
-        What the editor must apply is returned: nothing, unless a parked patch found its place. O(history).
+        What the editor must apply is returned: nothing, if all of it was here, be it in a base. O(history).
         """
         given = list(patches)
-        whole = History([*given, *self.history.patches()])
+        whole = History([*given, *self.history.patches()], base)
         if self._pending and (self._behind or whole.heads != self.history.heads):
             self._settle(self._clocks.read())
-            whole = History([*given, *self.history.patches()])
+            whole = History([*given, *self.history.patches()], base)
         whole.rebuilds = self.history.rebuilds + 1
         there = not self._behind and all(id in whole for id in self.heads)
         known = whole.merge.between(whole.events(self.heads), whole.graph.heads) if there else None

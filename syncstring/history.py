@@ -12,7 +12,7 @@ It doesn't know sessions, clocks or stores. Events are numbered and ordered in `
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -359,6 +359,11 @@ class History:
     def parked(self) -> tuple[Patch, ...]:
         """The patches that wait for a parent, in time order."""
         return tuple(self._parked[id] for id in sorted(self._parked))
+
+    @property
+    def waiting(self) -> Set[Id]:
+        """The ids of `parked`, as they are from moment to moment."""
+        return self._parked.keys()
 
     @property
     def missing(self) -> tuple[Id, ...]:

@@ -7,58 +7,83 @@ sure read, and put back where it isn't. After every `Ready` the rows are read ag
 is no cursor. What this session holds and neither `patches` nor the packs have is put back, unless the
 document was deleted.
 
-It doesn't hold the document: what came in waits in `arrivals`, what goes out is handed to `post`. It has no
+It doesn't hold the document: what came in waits in `arrivals`, beyond a bound it is dropped and read again
+when somebody reads; what goes out is handed to `post`, also before there is a store to send it to. It has no
 tasks and awaits nothing but the store, so a seed can drive it.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from types import MappingProxyType
 
 from syncstring.archive import AT_ONCE, TRIES, Archive, Contents, Moved
 from syncstring.errors import ConflictingPatch, DocumentDeleted, StoreError, SyncstringError
 from syncstring.manifest import Manifest
 from syncstring.patch import Id, Patch
-from syncstring.store import Changed, Feed, Gap, Ready, Row, of_document
+from syncstring.store import Changed, Feed, Gap, Ready, Row, Store, of_document
 
 __all__ = ["Link"]
 
 ARRIVALS = 10_000
-"""Patches that may wait to be read; beyond it they are dropped and read again."""
+"""Patches from feeds that may wait to be read; more are dropped, and read again when somebody reads."""
 
 
 class Link:
-    """A document in a store, as one session sees it."""
+    """A document in a store, as one session sees it; `join` says which one, where it wasn't known yet."""
 
-    def __init__(self, archive: Archive) -> None:
-        self.archive = archive
-        self.store = archive.store
-        self.doc = archive.doc
-        self.arrivals: deque[tuple[Row, bool]] = deque()
-        """Rows that came in and that nobody read yet; and whether it is sure that the store has them."""
+    def __init__(self, archive: Archive | None = None) -> None:
+        self.archive: Archive
+        self.store: Store
+        self.doc = ""
+        """The document's key; empty until it is known."""
+        self.arrivals: deque[tuple[Patch | Row, bool]] = deque()
+        """What came in and nobody read yet: patches, and rows that are none, of which the document says what
+        is wrong with them. And whether it is sure that the store has them."""
         self.outbox: dict[Id, Patch] = {}
         """Patches made here that the store didn't acknowledge yet, parents first."""
         self.sent: set[Id] = set()
         """Those of the outbox that were sent at least once."""
+        self.acknowledged = 0
+        """How many patches left the outbox because the store has them."""
         self.deleted = False
         self.stale = True
         """Whether something may have been missed, so that `refresh` is due."""
+        self.overrun = False
+        """Whether arrivals are dropped because nobody reads those that wait. Who reads them sets it to False,
+        and then `refresh` is worth while again."""
         self.problems: list[SyncstringError] = []
         self.rows = 0
         """How many rows `patches` had when they were read last."""
         self.packed = 0
         """How many patches the packs have, as far as this session has looked."""
+        self._unread = 0  # arrivals from feeds, since there were none
         self._sure: set[Id] = set()  # seen by a sure read, acknowledged, or in a pack
         self._held: dict[Id, Patch] = {}  # what is not known to be in a pack
         self._read: dict[Id, Row] = {}  # of those, the rows that a sure read gave: not parsed again
+        self._taken: deque[Patch] = deque(maxlen=AT_ONCE)  # acknowledged since the manifest was read last
         self._feeds: list[Feed] = []
+        if archive is not None:
+            self.join(archive)
 
     # --- opening ------------------------------------------------------------
 
+    def join(self, archive: Archive) -> None:
+        """This is the document. What was seen of it before, by an attempt that failed, counts for nothing."""
+        self.archive, self.store, self.doc = archive, archive.store, archive.doc
+        self._sure.clear()
+        self._read.clear()
+        self._held = dict(self.outbox)
+
     async def open(self, whole: bool = False) -> Contents:
         """Open the feeds, then read: in this order nothing falls in between."""
+        await self.listen()
+        return await self.read(whole)
+
+    async def listen(self) -> None:
+        """Open the feeds and wait until each of them is ready."""
         self._feeds = [
             self.store.feed("patches", *of_document(self.doc)),
             self.store.feed("documents", *of_document(self.doc)),
@@ -67,15 +92,25 @@ class Link:
             for feed in self._feeds:
                 while not isinstance(await anext(feed), Ready):
                     pass
-            contents = await self.archive.read(whole)
         except BaseException:
             await self.close()  # nobody would read them
             raise
+
+    async def read(self, whole: bool = False) -> Contents:
+        """Read what there is: as much of it as it takes to go on with it, and with what is in the outbox."""
+        try:
+            contents = await self.archive.read(whole, self.outbox.values())
+        except BaseException:
+            await self.close()
+            raise
         self.packed = contents.manifest.total
         self.rows = len(contents.rows)
-        for row in contents.rows:
-            self._note(row)
-        self.arrivals.clear()  # whoever opens has it in the contents
+        # Where there was nothing but the rows, they are parsed already.
+        alone = contents.base is not None or not contents.manifest.packs
+        known = {patch.id: patch for patch in contents.patches} if alone else {}
+        unread = [(row, True) for row in contents.rows if self._note(row, known) is None]
+        self.arrivals.clear()  # whoever opens has it in the contents, but for
+        self.arrivals += unread
         self.stale = False
         self.problems += contents.problems
         return contents
@@ -85,16 +120,16 @@ class Link:
         """What whoever drives this reads, and hands to `take`: of rows, and of the manifest."""
         return self._feeds
 
-    def _note(self, row: Row) -> Id | None:
+    def _note(self, row: Row, known: Mapping[Id, Patch] = MappingProxyType({})) -> Id | None:
         """Remember a row that a sure read gave; None if it can't be read. What the document may not know
-        goes to it."""
+        goes to it. `known`: what some rows are, as patches."""
         try:
             id = Id(*row["id"][1:])
             if self._read.get(id) != row:
-                patch = Patch.from_row(row)
+                patch = known.get(id) or Patch.from_row(row)
                 # Else a feed showed it, or it is ours; another content than what was shown is what stayed.
                 if self._held.get(id) != patch:
-                    self.arrivals.append((row, True))
+                    self.arrivals.append((patch, True))
                 self._held[id] = patch
                 self._read[id] = row
         except SyncstringError:
@@ -117,24 +152,26 @@ class Link:
             self.stale = True
 
     def _arrive(self, row: Row) -> None:
-        if len(self.arrivals) >= ARRIVALS:
-            self.arrivals.clear()
-            self.stale = True
-            self._forget_unsure()
+        if not self.arrivals:
+            self._unread = 0
+        if self.overrun or self._unread >= ARRIVALS:
+            self.stale = self.overrun = True
             return
+        came: Patch | Row = row
         try:
             if Id(*row["id"][1:]) in self._held:
                 return
-            patch = Patch.from_row(row)
-            self._held[patch.id] = patch
+            came = Patch.from_row(row)
+            self._held[came.id] = came
         except SyncstringError:
             pass  # the document says what is wrong with it
-        self.arrivals.append((row, False))
+        self.arrivals.append((came, False))
+        self._unread += 1
 
-    def _forget_unsure(self) -> None:
-        """What was dropped is to arrive again."""
-        self._held = {id: patch for id, patch in self._held.items() if id in self.outbox}
-        self._read.clear()
+    @property
+    def full(self) -> bool:
+        """Whether so much waits for a reader that more of it needn't be read."""
+        return self.overrun or len(self.arrivals) >= ARRIVALS
 
     async def refresh(self) -> None:
         """Read everything that may have been missed; put back what is held here and nowhere else.
@@ -154,10 +191,12 @@ class Link:
 
     async def _refresh(self) -> None:
         rows = await self.archive.rows()
+        before = {patch.id for patch in self._taken}
         manifest = await self.archive.manifest()
         if manifest.deleted:
-            self.deleted = True
+            self._bury()
             return
+        self._taken = deque((patch for patch in self._taken if patch.id not in before), AT_ONCE)
         self.rows = len(rows)
         safe: set[Id] = set()
         for row in rows:
@@ -196,11 +235,11 @@ class Link:
             if any(id not in self._held for id in ids[known:]):  # packed before it was seen here
                 for patch in (await self.archive.patches(pack))[known:]:
                     if patch.id not in self._held:
-                        self.arrivals.append((patch.to_row(self.doc), True))
+                        self.arrivals.append((patch, True))
             safe.update(ids)
             for id in ids:
                 if id in self._held:
-                    self.outbox.pop(id, None)
+                    self.acknowledged += self.outbox.pop(id, None) is not None
                     self.sent.discard(id)
                     del self._held[id]
                     self._read.pop(id, None)
@@ -223,8 +262,10 @@ class Link:
         """
         if not self.outbox:
             return []
-        if self.deleted or (await self.archive.manifest()).deleted:
-            self.deleted = True
+        # That it was deleted is told by the feed, as soon as rows of others are; where that may have missed
+        # it, it is asked. A sure read for each keystroke would cost as much as writing it.
+        if self.deleted or (self.stale and (await self.archive.manifest()).deleted):
+            self._bury()
             raise DocumentDeleted(f"document {self.doc} was deleted; what is unsent is still in the outbox")
         batch = list(self.outbox.values())[:AT_ONCE]
         await self._secure(batch)
@@ -235,7 +276,8 @@ class Link:
         for patch, verdict in zip(batch, verdicts, strict=True):
             if verdict.fine:
                 self._sure.add(patch.id)
-                self.outbox.pop(patch.id, None)
+                self._taken.append(patch)
+                self.acknowledged += self.outbox.pop(patch.id, None) is not None
                 self.sent.discard(patch.id)
                 self.rows += 1
                 done.append(patch.id)
@@ -249,6 +291,15 @@ class Link:
                 )
             raise StoreError(f"the store refuses patch {tuple(patch.id)}: {verdict.reason}")
         return done
+
+    def _bury(self) -> None:
+        """The document was deleted. What was acknowledged since nobody knows is unsaved again: it may have
+        come too late, and then a sweep takes it."""
+        self.deleted = True
+        late = {patch.id: patch for patch in self._taken if patch.id in self._held}
+        self.acknowledged -= len(late.keys() - self.outbox.keys())
+        self.outbox = {**late, **self.outbox}
+        self._taken.clear()
 
     async def _secure(self, batch: Iterable[Patch]) -> None:
         """See to it that everything these patches stand on is as durable as they are going to be."""
@@ -281,7 +332,7 @@ class Link:
             if missing:
                 manifest = await self.archive.manifest()
                 if manifest.deleted:
-                    self.deleted = True
+                    self._bury()
                     raise DocumentDeleted(f"document {self.doc} was deleted")
                 packed: set[Id] = set()
                 for pack in manifest.packs:

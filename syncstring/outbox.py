@@ -1,11 +1,11 @@
 """Patches on disk until a store has them.
 
 The law of this room. What `add` was given is on disk when it returns, and is there for every later opening
-until `clear`. The file is a list of lines, each a row in canonical form, synced after each call; what a crash
-left half-written by the last call was never promised, and is left out. That is a line without its end, and
-everything from the first U+0000 on: a disk that wrote the end of a line and not its beginning has those
-there, and no row has. A call that fails leaves the file as it was. One process at a time: a second one is
-refused.
+until `clear` or `replace`. The file is a list of lines, each a row in canonical form, synced after each call;
+what a crash left half-written by the last call was never promised, and is left out. That is a line without
+its end, and everything from the first U+0000 on: a disk that wrote the end of a line and not its beginning
+has those there, and no row has. A call that fails leaves the file as it was. One process at a time: a second
+one is refused.
 
 It doesn't know stores or documents.
 """
@@ -73,12 +73,18 @@ class Outbox:
                 ) from None
         return rows
 
-    def rows(self, doc: str) -> list[Row]:
-        """What an earlier session left, in its order. `StoreError` if it belongs to another document."""
-        for row in self._rows:
-            if row["id"][0] != doc:
+    def rows(self, *docs: str) -> list[Row]:
+        """What an earlier session left, in its order. `StoreError` if it doesn't belong to a document with
+        one of these keys; none given: whose it is isn't asked."""
+        for row in self._rows if docs else ():
+            if row["id"][0] not in docs:
                 raise StoreError(f"outbox {self.path} holds patches of another document; give each its own")
         return list(self._rows)
+
+    @property
+    def size(self) -> int:
+        """Bytes in the file."""
+        return self._size
 
     def add(self, rows: Iterable[Row]) -> None:
         """Keep rows; on disk when this returns."""
@@ -99,6 +105,35 @@ class Outbox:
         """Take away what was not promised."""
         if os.fstat(self._file.fileno()).st_size != self._size:
             self._file.truncate(self._size)
+
+    def replace(self, rows: Iterable[Row]) -> None:
+        """Keep these rows instead of all others: in one step, whenever the power goes."""
+        path, folder = self.path.with_name(f"{self.path.name}.new"), self.path.parent
+        data = b"".join(canonical_bytes(row) + b"\n" for row in rows)
+        try:
+            file = open(path, "a+b", buffering=0)  # noqa: SIM115  # closed below, or by `close`
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                file.truncate(0)
+                rest = memoryview(data)
+                while rest:
+                    rest = rest[file.write(rest) :]
+                os.fsync(file.fileno())
+                os.replace(path, self.path)
+            except BaseException:
+                file.close()
+                with suppress(OSError):
+                    path.unlink()
+                raise
+            self._file.close()
+            self._file, self._size, self._rows = file, len(data), []
+            sure = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(sure)
+            finally:
+                os.close(sure)
+        except OSError as error:
+            raise StoreError(f"outbox {self.path}: {error.strerror or error}") from None
 
     def clear(self) -> None:
         """Forget everything: it is acknowledged."""

@@ -37,7 +37,9 @@ MIN_WILD_TIME: Final = 1 << 52  # from here on a time is at most MAX_TIME_STEP a
 MAX_TIME_STEP: Final = 1 << 32
 
 _SESSION = re.compile(r"[0-9A-Za-z_-]{1,48}")
-_PARENT = re.compile(r"([1-9][0-9]{0,15}):([0-9A-Za-z_-]{1,48})")
+_PARENT = r"[1-9][0-9]{0,15}:[0-9A-Za-z_-]{1,48}"
+_ONE_PARENT = re.compile(_PARENT)
+_ALL_PARENTS = re.compile(rf"{_PARENT}(?:\t{_PARENT})*+")
 _DOC = re.compile(r"[0-9a-f]{40}")
 _NO_DOC = "0" * 40  # every document's key is as long, so a row's size doesn't depend on which it is
 _FIELDS = ("v", "id", "author", "wall", "parents", "delta")
@@ -474,15 +476,17 @@ def _row_id_flaw(id: Any) -> str | None:
 def _parse_parents(written: str) -> tuple[Id, ...]:
     if not written:
         return ()
-    parents: list[Id] = []
-    for token in written.split("\t"):
-        found = _PARENT.fullmatch(token)
-        if found is None:
-            raise MalformedRow(f"parents: {token!r:.80} is not time:session, as in 1432111222333444:k3x9")
-        parent = Id(int(found[1]), found[2])
-        if parents and parent <= parents[-1]:
+    tokens = written.split("\t")
+    if _ALL_PARENTS.fullmatch(written) is None:  # once for all: among many who type, each row has many
+        token = next(token for token in tokens if _ONE_PARENT.fullmatch(token) is None)
+        raise MalformedRow(f"parents: {token!r:.80} is not time:session, as in 1432111222333444:k3x9")
+    parents = []
+    for token in tokens:
+        time, _, session = token.partition(":")
+        parents.append(Id(int(time), session))
+    for before, parent, token in zip(parents, parents[1:], tokens[1:], strict=False):
+        if parent <= before:
             raise MalformedRow(f"parents: {token!r:.80} stands after one that isn't less; they ascend by id")
-        parents.append(parent)
     return tuple(parents)
 
 

@@ -85,6 +85,11 @@ class Shown:
     def __len__(self) -> int:
         return len(self._tip.buffer)
 
+    @property
+    def uncommitted(self) -> tuple[Splice, ...]:
+        """The edits that aren't committed yet, in order."""
+        return tuple(self._pending)
+
     def cursor(self, pos: int, sticks: Literal["after", "before"] = "after") -> Cursor:
         """A position that moves with the text. `PatchError` if it lies outside."""
         if type(pos) is not int or not 0 <= pos <= len(self):

@@ -26,7 +26,7 @@ from typing import NoReturn
 
 import syncstring
 import syncstring.archive
-import syncstring.session
+import syncstring.traffic
 
 SLOTS = 4
 
@@ -83,7 +83,7 @@ def main() -> int:
     seed = random.SystemRandom().randrange(1 << 32) if given.seed is None else given.seed
     chance = random.Random(seed)
     warnings.simplefilter("ignore")
-    syncstring.session.PACK_AT = 60  # so that packs are made all the time
+    syncstring.traffic.PACK_AT = 60  # so that packs are made all the time
     syncstring.archive.LATEST = 20
     acknowledged: set[tuple[int, str]] = set()
     failures: list[str] = []

@@ -299,7 +299,7 @@ FAULTS: list[Fault] = [
     fault(
         "a row's parents may stand in any order",
         "patch::test_a_malformed_row_is_refused_with_its_own_reason patch format",
-        ("patch.py", "if parents and parent <= parents[-1]:", "if parents and parent == parents[-1]:"),
+        ("patch.py", "        if parent <= before:\n", "        if parent == before:\n"),
     ),
     fault(
         "operations of one kind may follow each other in compact bytes",
@@ -477,15 +477,10 @@ FAULTS: list[Fault] = [
         "seeded_faults::test_who_reads_again_only_when_the_feed_says_so_misses_nothing seeded_faults",
         (
             "link.py",
-            '        self._feeds = [\n            self.store.feed("patches", *of_document(self.doc)),',
-            "        contents = await self.archive.read(whole)\n"
-            "        self._feeds = [\n"
-            '            self.store.feed("patches", *of_document(self.doc)),',
-        ),
-        (
-            "link.py",
-            "            contents = await self.archive.read(whole)\n        except",
-            "        except",
+            "        await self.listen()\n        return await self.read(whole)\n",
+            "        contents = await self.read(whole)\n"
+            "        await self.listen()\n"
+            "        return contents\n",
         ),
     ),
     fault(
@@ -493,13 +488,13 @@ FAULTS: list[Fault] = [
         "session::test_a_deleted_document_is_not_put_back_and_unsent_work_stays_readable session",
         (
             "link.py",
-            "        if manifest.deleted:\n            self.deleted = True\n            return\n",
+            "        if manifest.deleted:\n            self._bury()\n            return\n",
             "",
         ),
         (
             "link.py",
             "                if manifest.deleted:\n"
-            "                    self.deleted = True\n"
+            "                    self._bury()\n"
             '                    raise DocumentDeleted(f"document {self.doc} was deleted")\n',
             "",
         ),
@@ -507,22 +502,22 @@ FAULTS: list[Fault] = [
     fault(
         "a session id is used again after a conflict",
         "session::test_a_session_whose_name_was_used_twice_takes_another_and_loses_nothing session",
-        ("session.py", "self.reissue(fresh_session(), lost)", "self.reissue(self.session, lost)"),
+        ("live.py", "self.reissue(fresh_session(), lost)", "self.reissue(self.session, lost)"),
     ),
     fault(
         "`flush` returns when everything is sent",
         "session::test_editing_goes_on_over_a_checkpoint session",
         (
-            "session.py",
-            "        async with self._sent:\n            while self.link.outbox:",
-            "        async with self._sent:\n            while self.link.outbox.keys() - self.link.sent:",
+            "traffic.py",
+            "until(lambda: not self.link.outbox or",
+            "until(lambda: not self.link.outbox.keys() - self.link.sent or",
         ),
     ),
     fault(
         "the outbox on disk is emptied when a patch is handed over",
         "session::test_an_outbox_on_disk_keeps_what_was_committed_and_never_sent session",
         (
-            "session.py",
+            "live.py",
             "            self._traffic.post(made)\n",
             "            self._traffic.post(made)\n"
             "            if self._kept is not None:\n"
@@ -538,6 +533,111 @@ FAULTS: list[Fault] = [
             "self._file.write(rest) :]\n            os.fsync(self._file.fileno())\n",
             "self._file.write(rest) :]\n",
         ),
+    ),
+    # --- live sessions ------------------------------------------------------------------------------
+    fault(
+        "the text changes a step before its editor is told",
+        "hand_over",
+        (
+            "session.py",
+            "            if splices := self.take():\n",
+            "            splices = self.take()\n"
+            "            await asyncio.sleep(0)\n"
+            "            if splices:\n",
+        ),
+    ),
+    fault(
+        "ids are renewed behind the editor's back",
+        "live_session::test_a_session_whose_ids_were_used_takes_another_and_loses_nothing live_session",
+        (
+            "session.py",
+            "                if not self._readers:\n                    raise\n",
+            "                self.document._renew(self._traffic.withdraw())\n",
+        ),
+    ),
+    fault(
+        "what was typed while ids are renewed keeps its parents",
+        "hand_over",
+        ("document.py", "for patch in (*patches, *self.outgoing)}", "for patch in patches}"),
+    ),
+    fault(
+        "renewed patches stand in the outbox on disk beside the old ones",
+        "live_session::test_a_crash_after_ids_were_renewed_doubles_nothing live_session",
+        ("live.py", "self._kept.replace(self._rows(", "self._kept.add(self._rows("),
+    ),
+    fault(
+        "what nobody read is dropped for good",
+        "live_session::test_what_nobody_reads_is_bounded_and_whoever_reads_then_misses_nothing live_session",
+        ("live.py", "        if link.overrun:\n            self._traffic.resume()\n", ""),
+    ),
+    fault(
+        "what nobody reads is kept without bound",
+        "live_session::test_what_nobody_reads_is_bounded_and_whoever_reads_then_misses_nothing live_session",
+        ("link.py", "if self.overrun or self._unread >= ARRIVALS:", "if False:"),
+    ),
+    fault(
+        "a gap leaves the state as it is",
+        "live_session::test_a_session_goes_through_its_states_as_the_store_comes_and_goes live_session",
+        (
+            "traffic.py",
+            '            self.doubt = change.reason\n            self._turn("lost")\n',
+            "            self.doubt = change.reason\n",
+        ),
+    ),
+    fault(
+        "what was typed offline is put on a checkpoint",
+        "live_session::test_it_begins_with_a_checkpoint_only_if_nothing_stands_beside_it live_session",
+        ("live.py", "            if not suffices(", "            if False and not suffices("),
+        ("archive.py", "suffices(manifest, [*patches, *given])", "suffices(manifest, patches)"),
+    ),
+    fault(
+        "what was kept for one name goes to any document",
+        "live_session::test_what_was_kept_for_a_name_goes_to_no_other_document live_session",
+        ("traffic.py", "self._kept.rows(doc, self.unnamed)", "self._kept.rows()"),
+    ),
+    fault(
+        "what no waiting helps against is tried again without a word",
+        "live_session::test_what_no_waiting_helps_against_is_one_clear_error_and_the_work_is_kept "
+        "live_session",
+        (
+            "traffic.py",
+            "                    self._fail(error)\n                    await self._hopeless()\n",
+            "                    await asyncio.sleep(_about(pause))\n",
+        ),
+    ),
+    fault(
+        "the outbox on disk is emptied while patches wait",
+        "live_session::test_an_outbox_on_disk_is_not_emptied_while_patches_wait live_session",
+        ("traffic.py", "kept.size > TRIM_AT and not self.link.outbox:", "kept.size > TRIM_AT:"),
+    ),
+    fault(
+        "whoever was here once is here for ever",
+        "presence",
+        ("presence.py", "if not seen.gone and now - seen.since <= TIMEOUT\n", "if not seen.gone\n"),
+    ),
+    fault(
+        "an old row of presence replaces a newer one",
+        "presence",
+        ("presence.py", "seen is None or said.beat > seen.said.beat", "True"),
+    ),
+    fault(
+        "cursors are told as they stand in text that isn't committed",
+        "presence",
+        (
+            "presence.py",
+            "Range(before(anchor.pos, pending), before(head.pos, pending))",
+            "Range(anchor.pos, head.pos)",
+        ),
+    ),
+    fault(
+        "cursors are carried to a text without what is uncommitted",
+        "presence",
+        ("presence.py", "history.graph.heads), *document.uncommitted]", "history.graph.heads)]"),
+    ),
+    fault(
+        "every move of a cursor is written",
+        "presence::test_writes_are_few_and_the_last_call_counts presence",
+        ("presence.py", "            await asyncio.sleep(THROTTLE)\n", ""),
     ),
     # --- packs --------------------------------------------------------------------------------------
     fault(

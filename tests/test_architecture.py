@@ -37,7 +37,9 @@ FLOORS: list[set[str]] = [
     {"archive", "tags"},
     {"fsck", "imports"},
     {"link", "outbox"},
-    {"session", "backends", "traces", "git"},
+    {"traffic"},
+    {"live", "presence"},
+    {"session", "blocking", "backends", "traces", "git"},
     {"testing"},
     {"cli"},
 ]

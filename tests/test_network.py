@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -138,8 +138,8 @@ def test_a_lost_patch_is_found_and_told_in_a_few_calls(monkeypatch: pytest.Monke
 def test_a_document_that_drops_a_patch_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     class Deaf(Document):
         def receive(self, patches: Iterable[Any], stored: bool = False) -> list[Any]:
-            given = [patch for patch in patches if not isinstance(patch, Mapping) or patch["id"][1] % 7_000]
-            return super().receive(given, stored)
+            kept = [each for each in patches if not isinstance(each, Patch) or each.time % 7_000]
+            return super().receive(kept, stored)
 
     broken, _ = find(lambda seed: World(seed, document=Deaf), 600, range(40))
     assert broken.law in ("content", "converge", "durable", "refused")

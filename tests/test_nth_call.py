@@ -930,7 +930,7 @@ def test_a_fault_of_ours_is_found(
 def test_whichever_call_fails_a_document_opened_by_its_name_loses_nothing(
     how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("syncstring.session.FIRST_PAUSE", 0.001)
+    monkeypatch.setattr("syncstring.traffic.FIRST_PAUSE", 0.001)
 
     def again(work: Any) -> Any:
         try:
@@ -946,7 +946,7 @@ def test_whichever_call_fails_a_document_opened_by_its_name_loses_nothing(
         async def opened(url: str, shared: MemoryStore = shared, **options: Any) -> MemoryStore:
             return shared.client()
 
-        monkeypatch.setattr("syncstring.session.open_store", opened)
+        monkeypatch.setattr("syncstring.traffic.open_store", opened)
         setattr(faults, how, n)
         document = again(lambda: syncstring.open("memory:", "notes", author="ada", limit=20))
         editor = ""

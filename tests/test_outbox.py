@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 import syncstring
 from syncstring._patch import apply
+from syncstring.blocking import StoredDocument
 from syncstring.errors import CorruptStore, StoreError, StoreUnavailable
 from syncstring.outbox import Outbox
 from syncstring.patch import Patch
-from syncstring.session import StoredDocument
 from syncstring.store import Changed, Row
 from syncstring.testing.strategies import texts
 
@@ -136,6 +136,40 @@ def test_a_call_that_the_disk_has_no_room_for_leaves_the_file_as_it_was(tmp_path
     kept.add([row(4, "after")])
     kept.close()
     assert Outbox(path).rows(DOC) == [row(1, "before"), row(4, "after")]
+
+
+def test_what_replaces_all_is_there_alone_and_can_be_added_to(tmp_path: Path) -> None:
+    path = tmp_path / "outbox"
+    kept = Outbox(path)
+    kept.add([row(1, "old"), row(2, "old, too")])
+    kept.replace([row(3, "new")])
+    assert kept.size == path.stat().st_size
+    with pytest.raises(StoreError, match="used by another"):
+        Outbox(path)
+    kept.add([row(4, "more")])
+    kept.close()
+    assert Outbox(path).rows(DOC) == [row(3, "new"), row(4, "more")]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_what_cannot_be_replaced_is_there_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    path = tmp_path / "outbox"
+    kept = Outbox(path)
+    kept.add([row(1, "old")])
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched, pytest.raises(StoreError, match="No space left"):
+        patched.setattr(f"syncstring.outbox.os.{call}", full)
+        kept.replace([row(2, "new")])
+    kept.add([row(3, "more")])
+    kept.close()
+    assert Outbox(path).rows(DOC) == [row(1, "old"), row(3, "more")]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("line", [b"{", b"[]", b"7", b"{}", b'{"id":7}', b"[" * 100_000, b"\xff"])

@@ -21,14 +21,15 @@ from disks import Disk, Remains, kept, lost, torn
 
 import syncstring
 from syncstring.archive import Archive, delete_document, find_document, list_documents, rename_document
+from syncstring.blocking import StoredDocument
 from syncstring.errors import CorruptStore, DocumentDeleted
 from syncstring.fsck import check_everything
 from syncstring.history import History
 from syncstring.imports import take_in
 from syncstring.patch import Id, Patch
-from syncstring.session import StoredDocument, fresh_key
 from syncstring.store import Store, open_store
 from syncstring.tags import read_tags, set_tag
+from syncstring.traffic import fresh_key
 
 T = TypeVar("T")
 

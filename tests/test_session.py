@@ -6,15 +6,16 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import syncstring
-from syncstring import session as sessions
 from syncstring._patch import apply
-from syncstring.archive import delete_document, rename_document
+from syncstring.archive import Archive, delete_document, rename_document
+from syncstring.blocking import StoredDocument
 from syncstring.errors import (
     DocumentDeleted,
     PatchError,
@@ -25,8 +26,8 @@ from syncstring.errors import (
 from syncstring.history import History
 from syncstring.manifest import Manifest, rows_of_checkpoint, rows_of_pack
 from syncstring.patch import Id, Patch
-from syncstring.session import StoredDocument
 from syncstring.store import open_store
+from syncstring.traffic import fresh_key
 
 pytestmark = pytest.mark.filterwarnings("ignore:SQLite")
 
@@ -105,10 +106,28 @@ def test_what_arrives_by_itself_can_be_pulled_without_waiting(get):
         if bob.pull():
             break
         os.sched_yield()
-        import time
-
         time.sleep(0.02)
     assert bob.text == "soon"
+
+
+def test_what_nobody_pulled_is_bounded_and_not_lost(get, monkeypatch):
+    monkeypatch.setattr("syncstring.link.ARRIVALS", 10)
+    ada, bob, eve = get("ada"), get("bob"), get("eve")
+    for lot in range(5):
+        typed(ada, 20)
+        ada.flush()
+        if lot % 2:
+            ada.pack()
+    shown = apply("", bob.sync())
+    assert shown == bob.text == ada.text
+    editor = ""
+    for _ in range(500):
+        assert len(eve._traffic.link.arrivals) <= 120
+        editor = apply(editor, eve.pull())
+        if editor == ada.text:
+            break
+        time.sleep(0.01)
+    assert editor == eve.text == ada.text
 
 
 def test_several_documents_live_in_one_file_and_do_not_meet(get):
@@ -268,7 +287,7 @@ def test_opening_reads_as_many_rows_of_a_long_history_as_of_a_short_one():
             await store.insert("packs", [*rows, *text])
             await store.insert("documents", [Manifest(doc, 1, False, (pack,), checkpoint).to_row()])
             await store.insert("patches", [patch.to_row(doc) for patch in tail])
-            archive = sessions.Archive(store, doc, sessions.fresh_key)
+            archive = Archive(store, doc, fresh_key)
             store.rows_read = 0
             contents = await archive.read()
             assert len(History(contents.patches, contents.base)) == count + 50

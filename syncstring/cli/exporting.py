@@ -21,8 +21,8 @@ from syncstring.fsck import salvage as salvage_document
 from syncstring.history import History
 from syncstring.manifest import doc_of_name
 from syncstring.patch import Patch
-from syncstring.session import fresh_key
 from syncstring.store import Store
+from syncstring.traffic import fresh_key
 
 __all__ = ["export_to"]
 

@@ -13,14 +13,15 @@ from contextlib import suppress
 from typing import Final
 
 from syncstring.archive import find_document
+from syncstring.blocking import StoredDocument
+from syncstring.blocking import open as open_document
 from syncstring.cli.log import Describe
 from syncstring.cli.output import Output, record, working
 from syncstring.cli.places import Place, with_store
 from syncstring.errors import StoreUnavailable
-from syncstring.session import StoredDocument, fresh_key
-from syncstring.session import open as open_document
 from syncstring.store import Store
 from syncstring.timeline import Version
+from syncstring.traffic import fresh_key
 
 __all__ = ["follow"]
 

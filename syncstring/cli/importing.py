@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Final
 
 from syncstring.archive import find_document
+from syncstring.blocking import open as open_document
 from syncstring.cli.options import FINE, WRONG
 from syncstring.cli.output import Output, plain, working
 from syncstring.cli.places import Place, with_store
@@ -20,9 +21,8 @@ from syncstring.cli.sources import git_parts
 from syncstring.errors import MalformedRow, PatchError
 from syncstring.imports import Taken, read_rows, take_in
 from syncstring.patch import Patch
-from syncstring.session import fresh_key
-from syncstring.session import open as open_document
 from syncstring.store import Store
+from syncstring.traffic import fresh_key
 
 __all__ = ["import_into", "login_name"]
 

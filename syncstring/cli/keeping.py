@@ -9,16 +9,16 @@ from __future__ import annotations
 from typing import Literal
 
 from syncstring.archive import find_document
+from syncstring.blocking import open as open_document
 from syncstring.cli.importing import login_name
 from syncstring.cli.output import Output, plain, record, working
 from syncstring.cli.places import Place, with_store
 from syncstring.cli.sources import Source, open_source
 from syncstring.errors import PatchError, UnknownVersion
-from syncstring.session import fresh_key
-from syncstring.session import open as open_document
 from syncstring.store import Store
 from syncstring.tags import delete_tag, set_tag, tag_row
 from syncstring.timeline import Timeline, Version
+from syncstring.traffic import fresh_key
 
 __all__ = ["change_tag", "list_tags", "take_back"]
 

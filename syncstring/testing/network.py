@@ -10,7 +10,8 @@ jump. After every action this must hold, and else `Broken` is raised, with a scr
 - the editor shows the document's text, and cursors stay with their letter ("editor");
 - nothing acknowledged is missing from what anybody opens or reads anew ("durable"), nor, at the end, anything
   that somebody who is still there has made, or that a disk kept;
-- nothing was refused, and at the end nobody waits for a parent, and nothing unlisted is left in the store.
+- taking back does just that ("undo"); nothing was refused, and at the end nobody waits for a parent, and
+  nothing unlisted is left in the store.
 
 One's own store, editor binding or document class can be put in. It doesn't know Hypothesis.
 """
@@ -385,11 +386,11 @@ class World(Scripted):
         for feed in site.link.feeds:
             for change in self.driver.arrived(feed):  # type: ignore[arg-type]  # a line's feeds are taps
                 site.link.take(change)
-        sure: list[Row] = []
-        seen: list[Row] = []
+        sure: list[Patch | Row] = []
+        seen: list[Patch | Row] = []
         while site.link.arrivals:
-            row, known = site.link.arrivals.popleft()
-            (sure if known else seen).append(row)
+            came, known = site.link.arrivals.popleft()
+            (sure if known else seen).append(came)
         site.receive(seen, False)
         site.receive(sure, True)
 

@@ -1,0 +1,316 @@
+"""A document that lives in a store, for code without an event loop: calls that wait.
+
+The law of this room. `flush()` returns when everything committed here is acknowledged, and not before; what
+was not stays in the outbox. `sync()` has seen whatever was acknowledged to anybody before it was called.
+The document belongs to its caller's thread; all traffic with the store happens in one of its own, and the
+two share queues only. What is asked of the past and wasn't read is read then.
+
+A session id is drawn for each opening and never used again: a process that was forked has to open anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import suppress
+from datetime import tzinfo
+from itertools import pairwise
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+from syncstring._patch import Splice
+from syncstring.archive import Contents, Packed
+from syncstring.document import Edit
+from syncstring.errors import (
+    ConflictingPatch,
+    DocumentDeleted,
+    HistoryTruncated,
+    StoreError,
+    StoreUnavailable,
+    SyncstringError,
+)
+from syncstring.history import History
+from syncstring.live import LiveDocument, ancestors
+from syncstring.outbox import Outbox
+from syncstring.patch import Patch
+from syncstring.timeline import Ref, Run, Versions
+from syncstring.traffic import Traffic, fresh_session
+
+__all__ = ["StoredDocument", "open"]
+
+T = TypeVar("T")
+
+
+class _Thread(Traffic):
+    """The traffic in a thread with an event loop of its own; called from another one."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._trims = False  # what was posted may not be in the outbox yet
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="syncstring", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_forever()
+
+    async def open(self) -> Contents:
+        """`join` and `carry`."""
+        contents = await self.join()
+        self.carry()
+        return contents
+
+    def call(self, work: Coroutine[Any, Any, T], limit: float | None = None) -> T:
+        """Do something in the loop and wait for it."""
+        try:
+            self.check()
+        except StoreError:
+            work.close()
+            raise
+        return self._wait(work, limit)
+
+    def _wait(self, work: Coroutine[Any, Any, T], limit: float | None) -> T:
+        future = asyncio.run_coroutine_threadsafe(work, self.loop)
+        try:
+            return future.result(limit)
+        except FutureTimeout:
+            future.cancel()
+            raise StoreUnavailable(self.late(limit)) from None
+        except BaseException:
+            future.cancel()
+            raise
+
+    def _soon(self, act: Callable[..., None], *args: Any) -> None:
+        if self.pid == os.getpid() and not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(act, *args)
+
+    def post(self, patches: list[Patch]) -> None:
+        self._soon(super().post, patches)
+
+    def resume(self) -> None:
+        self._soon(super().resume)
+
+    def close(self) -> None:
+        """End the thread. Twice is fine."""
+        if self.pid != os.getpid() or self.loop.is_closed():
+            return
+        with suppress(Exception):
+            self._wait(self.end(), 30)
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        self.loop.close()
+
+
+class StoredDocument(LiveDocument):
+    """A document in a store, opened by `open`. Of one thread; a context manager, which flushes when left."""
+
+    _traffic: _Thread
+
+    def __init__(
+        self, traffic: _Thread, contents: Contents, kept: Outbox | None, limit: float, **options: Any
+    ) -> None:
+        super().__init__(traffic, kept, patches=contents.patches, base=contents.base, **options)
+        self.limit = limit
+        """Seconds that `flush` and `sync` wait at most."""
+        self._past = History()  # what was packed first, as far as it was looked at
+
+    # --- the store ------------------------------------------------------------
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Commit, send, and return when all of it is acknowledged: nothing that dies later takes it along.
+
+        `StoreUnavailable` past the limit, and then the outbox stays and sending goes on; `DocumentDeleted` if
+        somebody deleted it: what is unsent stays readable in `unsaved`.
+        """
+        self.commit()
+        self._hand_over()
+        limit = self.limit if timeout is None else timeout
+        try:
+            self._traffic.call(self._traffic.drain(), limit)
+        except ConflictingPatch:
+            self._renew(self._traffic.call(self._withdrawn()))
+            self._traffic.call(self._traffic.drain(), limit)
+        if self._kept is not None and not self._traffic.link.outbox:
+            self._kept.clear()
+
+    async def _withdrawn(self) -> list[Patch]:
+        return self._traffic.withdraw()
+
+    def sync(self, timeout: float | None = None) -> list[Splice]:
+        """`flush`, then take in all that others were acknowledged before; what the editor must apply."""
+        self.flush(timeout)
+        limit = self.limit if timeout is None else timeout
+        while True:
+            self._traffic.resume()  # somebody reads
+            self._traffic.call(self._traffic.refresh(), limit)
+            if self._traffic.link.deleted:
+                raise DocumentDeleted(f"document {self._traffic.link.doc} was deleted")
+            behind = self._traffic.link.overrun
+            self._take_in()
+            if not behind:
+                break
+        if self.history.base is not None and self.parked:
+            self._splices += self._grow()  # all rows were read: what is missing is older than the checkpoint
+        return self._shown()
+
+    def bring(self, patches: Iterable[Patch]) -> list[Splice]:
+        """Take in patches that were made elsewhere, and send them: an import. What the editor must apply.
+
+        The same patches again change nothing. `flush` waits until they are safe.
+        """
+        given = list(patches)
+        self._splices += self.receive(given)
+        if self.history.base is not None and self.parked:
+            self._splices += self._grow()
+        new = [patch for patch in given if patch.id in self.history and self.history.patch(patch.id) == patch]
+        self._keep(new)
+        self._traffic.post(sorted(new, key=lambda patch: patch.id))
+        return self._shown()
+
+    def _grow(self) -> list[Splice]:
+        """Read what came before the checkpoint: something refers to it."""
+        return self.adopt(self._traffic.call(self._traffic.link.archive.read(whole=True)).patches)
+
+    def pull(self) -> list[Splice]:
+        """Take in what has arrived by itself; what the editor must apply. Doesn't wait: what has a parent
+        that isn't here is left to `sync`."""
+        self._take_in()
+        return self._shown()
+
+    def pack(self, everything: bool = True) -> Packed | None:
+        """Move patches into packs now; see `Archive.pack`."""
+        return self._traffic.call(self._traffic.link.archive.pack(everything))
+
+    def close(self) -> None:
+        """Give everything back; what isn't acknowledged stays in the outbox on disk, if there is one.
+
+        The text and its history stay readable, editing raises `StoreError`.
+        """
+        self._closed = StoreError("the document was closed; open it again")
+        self._traffic.close()
+        if self._kept is not None:
+            self._kept.close()
+
+    def __enter__(self) -> StoredDocument:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.flush()
+        except SyncstringError:
+            if error is None:
+                raise
+        finally:
+            self.close()
+
+    # --- the past: what wasn't read is read when it is asked for ------------------
+
+    def _whole(self, ask: Callable[[], T]) -> T:
+        try:
+            return ask()
+        except HistoryTruncated:
+            base = self.history.base
+            if base is None:
+                raise
+        contents = self._traffic.call(self._traffic.link.archive.read(whole=True))
+        self._splices += self.adopt(ancestors(contents.patches, base.heads))
+        return ask()
+
+    def at(self, ref: Ref) -> str:
+        """As `Document.at`. A number is looked up in the first packs alone, as many as it takes."""
+        base = self.history.base
+        if type(ref) is int and base is not None and 0 <= ref <= base.count:
+            self._traffic.call(self._reach(ref))
+            if ref <= len(self._past):
+                return self._past.text(ref)
+        return self._whole(lambda: super(StoredDocument, self).at(ref))
+
+    async def _reach(self, n: int) -> None:
+        """Read packs, in order, until the first n patches in time order are known; or none, where packs
+        overlap in time, because something came late."""
+        archive = self._traffic.link.archive
+        packs = (await archive.manifest()).packs
+        if any(after.first <= before.last for before, after in pairwise(packs)):
+            self._past = History()
+            return
+        for pack in packs:
+            known = len(self._past) - (pack.total - pack.count)
+            if known < pack.count and len(self._past) < n:
+                self._past.add((await archive.patches(pack))[max(0, known) :])
+
+    def diff(self, a: Ref, b: Ref) -> list[Splice]:
+        return self._whole(lambda: super(StoredDocument, self).diff(a, b))
+
+    def blame(self, at: Ref | None = None) -> list[Run]:
+        return self._whole(lambda: super(StoredDocument, self).blame(at))
+
+    @property
+    def versions(self) -> Versions:
+        return self._whole(lambda: self.timeline.versions)
+
+    def revert(self, ref: Ref) -> Edit:
+        return self._whole(lambda: super(StoredDocument, self).revert(ref))
+
+    def restore(self, ref: Ref) -> Edit:
+        return self._whole(lambda: super(StoredDocument, self).restore(ref))
+
+    def edit_at(self, heads: Iterable[tuple[int, str]], splices: Iterable[Sequence[Any]]) -> Edit:
+        known, given = list(heads), list(splices)
+        return self._whole(lambda: super(StoredDocument, self).edit_at(known, given))
+
+
+def open(
+    store: str | os.PathLike[str],
+    name: str,
+    *,
+    author: str,
+    create: bool = True,
+    outbox: str | os.PathLike[str] | None = None,
+    limit: float = 30.0,
+    clock: Callable[[], int] | None = None,
+    wall: Callable[[], int] | None = None,
+    zone: tzinfo | None = None,
+    **options: Any,
+) -> StoredDocument:
+    """Open a document of a store (a path, or a URL) by its name; made where there is none, if `create`.
+
+    `outbox` names a file that keeps what is committed and not yet acknowledged, so that a machine that dies
+    offline loses nothing; what an earlier session left there is sent first. `limit` is how many seconds
+    `flush` and `sync` wait. Costs one checkpoint and the newest patches, whatever the history's length.
+    Raises what `open_store` does, `UnknownVersion` if there is no such document, `DocumentDeleted`.
+    """
+    kept = None if outbox is None else Outbox(Path(outbox))
+    traffic = None
+    try:
+        left = [Patch.from_row(row) for row in kept.rows()] if kept else []
+        traffic = _Thread(store, name, create, {"limit": limit, **options}, kept)
+        traffic.post(left)
+        document = StoredDocument(
+            traffic,
+            traffic.call(traffic.open(), 2 * limit),
+            kept,
+            limit,
+            session=fresh_session(),
+            author=author,
+            clock=clock or traffic.clock,
+            wall=wall or (lambda: time.time_ns() // 1_000),
+            zone=zone,
+        )
+        document.tags.update(traffic.tags)
+        document.receive(left)  # before anybody sees the text
+        document.pull()
+    except BaseException:
+        if traffic is not None:
+            traffic.close()
+        if kept is not None:
+            kept.close()
+        raise
+    return document

@@ -1,0 +1,188 @@
+"""A document whose patches are on their way when a call returns: what both faces of a session share.
+
+The law of this room. Whatever a call commits is handed to the outbox before that call returns, and with an
+outbox on disk it is there by then. Others' patches come in when they are asked for, all that wait at once,
+and what that changed is told exactly once. If the store has another patch under one of our ids, our patches
+live on under a fresh session id.
+
+It waits for nothing, and knows the traffic only by its queues.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from syncstring._patch import Splice
+from syncstring.archive import suffices
+from syncstring.document import Document, Edit
+from syncstring.errors import SyncstringError
+from syncstring.outbox import Outbox
+from syncstring.patch import Id, Patch
+from syncstring.store import Row
+from syncstring.timeline import Ref
+from syncstring.traffic import Traffic, fresh_session
+
+__all__ = ["LiveDocument", "Unsaved", "ancestors"]
+
+
+class Unsaved(list[Patch]):
+    """The patches that aren't acknowledged yet, parents first, at the moment that it was asked for."""
+
+    def __init__(self, patches: Iterable[Patch], sent: Iterable[Id], acknowledged: int) -> None:
+        super().__init__(patches)
+        ids = set(sent)
+        self.local: list[Patch] = [patch for patch in self if patch.id not in ids]
+        """Those that weren't sent yet."""
+        self.sent: list[Patch] = [patch for patch in self if patch.id in ids]
+        """Those that were sent at least once and not answered: the store may have them."""
+        self.acknowledged = acknowledged
+        """How many others the store has acknowledged to this session so far."""
+
+
+class LiveDocument(Document):
+    """A `Document` on a store: what `commit`, `undo` and the like make is on its way when they return.
+
+    With an outbox on disk it is there by then; `StoreError` if the disk refuses, and then the patch is made,
+    not sent, and kept with the next one. Reading what was packed before it was opened raises
+    `HistoryTruncated`.
+    """
+
+    def __init__(self, traffic: Traffic, kept: Outbox | None, **options: Any) -> None:
+        super().__init__(**options)
+        self._traffic = traffic
+        self._kept = kept
+        self._splices: list[Splice] = []  # what changed the text and wasn't handed over yet
+
+    @property
+    def unsaved(self) -> Unsaved:
+        """Patches made here that aren't acknowledged yet, parents first."""
+        link = self._traffic.link
+        return Unsaved([*link.outbox.values(), *self.outgoing], list(link.sent), link.acknowledged)
+
+    # --- handing over ------------------------------------------------------------
+
+    def _hand_over(self) -> None:
+        if self._closed is None and (made := self.outgoing):
+            self._keep(made)  # if that fails, they are outgoing still
+            self.outgoing = []
+            self._traffic.post(made)
+
+    def _keep(self, made: list[Patch]) -> None:
+        if self._kept is not None:
+            self._kept.add(self._rows(made))
+
+    def _rows(self, made: list[Patch]) -> list[Row]:
+        """What an outbox on disk keeps of patches: their rows, with those that they stand on and that a crash
+        of the store may take back."""
+        link = self._traffic.link
+        doc = link.doc or self._traffic.unnamed
+        return [patch.to_row(doc) for patch in (*link.doubtful(made), *made)]
+
+    def _handed(self, edit: Edit) -> Edit:
+        try:
+            self._hand_over()
+        except SyncstringError:
+            self._splices += edit.applied  # it is made, and the next call that returns shows it
+            raise
+        return edit
+
+    def commit(self, message: str | None = None) -> Patch | None:
+        """As `Document.commit`; the patch is on its way then, `flush` waits until it is safe. With an outbox
+        on disk, it is there when this returns."""
+        patch = super().commit(message)
+        if self.outgoing:
+            self._hand_over()
+        return patch
+
+    def edit_at(self, heads: Iterable[tuple[int, str]], splices: Iterable[Sequence[Any]]) -> Edit:
+        return self._handed(super().edit_at(heads, splices))
+
+    def undo(self) -> Edit:
+        return self._handed(super().undo())
+
+    def redo(self) -> Edit:
+        return self._handed(super().redo())
+
+    def revert(self, ref: Ref) -> Edit:
+        return self._handed(super().revert(ref))
+
+    def restore(self, ref: Ref) -> Edit:
+        return self._handed(super().restore(ref))
+
+    # --- taking in ------------------------------------------------------------
+
+    def _shown(self) -> list[Splice]:
+        """What changed the text and wasn't handed over yet: it is now. Only a call that is about to return it
+        asks, since what one that raises had taken in is still to be shown."""
+        splices, self._splices = self._splices, []
+        return splices
+
+    def _take_in(self) -> None:
+        """Take in all that waits."""
+        self._begin()
+        link = self._traffic.link
+        sure: list[Patch | Row] = []
+        seen: list[Patch | Row] = []
+        while link.arrivals:
+            came, known = link.arrivals.popleft()
+            (sure if known else seen).append(came)
+        if link.overrun:
+            self._traffic.resume()
+        self._splices += self.receive(seen)
+        self._splices += self.receive(sure, stored=True)
+        self._hand_over()  # what was uncommitted had to be committed before
+
+    def _lacks(self) -> bool:
+        """Whether what waits can't be taken in without what came before a checkpoint, which wasn't read."""
+        found, history = self._traffic.found, self.history
+        if found is not None:
+            given = [*found.patches, *history.patches()]
+            return found.base is not None and (bool(self._pending) or not suffices(found.manifest, given))
+        if history.base is None:
+            return self._traffic.wanting
+        new = [*history.parked, *history.judged([came for came, _ in self._traffic.link.arrivals])]
+        ids = {patch.id for patch in new}
+        return any(
+            patch.parents != history.base.heads
+            and (not patch.parents or any(id not in ids and id not in history for id in patch.parents))
+            for patch in new
+            if patch.id not in history
+        )
+
+    def _begin(self) -> None:
+        """Take in what a read from the beginning found: the document, where this began without it, or what
+        came before the checkpoint that it began with."""
+        found = self._traffic.found
+        if found is None:
+            return
+        self._traffic.found = None
+        if found.base is not None:
+            if self._pending:
+                self._settle(self._clocks.read())
+            if not suffices(found.manifest, [*found.patches, *self.history.patches()]):
+                self._traffic.want_whole()  # something was made here meanwhile that stands beside all of it
+                return
+        self._splices += self.adopt(found.patches, found.base)
+        self.tags.update(self._traffic.tags)
+
+    def _renew(self, lost: list[Patch]) -> None:
+        """Somebody used this session's name. Our patches live on under another, and under that one alone."""
+        self._splices += self.reissue(fresh_session(), lost)
+        if self._kept is not None:
+            self._kept.replace(self._rows(self.outgoing))
+        made, self.outgoing = self.outgoing, []
+        self._traffic.post(made)
+
+
+def ancestors(patches: Iterable[Patch], heads: Iterable[tuple[int, str]]) -> list[Patch]:
+    """The patches of the version with these heads, in time order. O(n log n)."""
+    by_id = {tuple(patch.id): patch for patch in patches}
+    found: dict[tuple[int, str], Patch] = {}
+    todo = [tuple(head) for head in heads]
+    while todo:
+        id = todo.pop()
+        if id not in found and id in by_id:
+            found[id] = by_id[id]  # type: ignore[index]
+            todo.extend(tuple(parent) for parent in by_id[id].parents)
+    return sorted(found.values(), key=lambda patch: patch.id)
