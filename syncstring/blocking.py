@@ -21,7 +21,7 @@ from datetime import tzinfo
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from syncstring._patch import Splice
 from syncstring.archive import Contents, Packed
@@ -45,6 +45,8 @@ __all__ = ["StoredDocument", "open"]
 
 T = TypeVar("T")
 
+LAST: Final = 2.0  # seconds for what is still to be done when somebody wants to leave
+
 
 class _Thread(Traffic):
     """The traffic in a thread with an event loop of its own; called from another one."""
@@ -59,6 +61,14 @@ class _Thread(Traffic):
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
         self.loop.run_forever()
+        # What was left by calls that nobody waits for any more: an opening that was interrupted closes its
+        # store, which takes tasks of its own.
+        for _ in range(3):
+            if left := asyncio.all_tasks(self.loop):
+                for task in left:
+                    task.cancel()
+                self.loop.run_until_complete(asyncio.wait(left, timeout=LAST))
+        self.loop.run_until_complete(self.loop.shutdown_asyncgens())
 
     async def open(self) -> Contents:
         """`join` and `carry`."""
@@ -204,7 +214,8 @@ class StoredDocument(LiveDocument):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            self.flush()
+            # Who is interrupted doesn't wait for long.
+            self.flush(None if error is None or isinstance(error, Exception) else min(self.limit, LAST))
         except SyncstringError:
             if error is None:
                 raise

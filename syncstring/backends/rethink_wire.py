@@ -187,7 +187,11 @@ class Wire:
             async with asyncio.timeout(2 * DIAL):  # the driver's own limit is for each message after the dial
                 await connection.reconnect(noreply_wait=False, timeout=DIAL)
         except TimeoutError:
+            _abandon(connection)
             raise StoreUnavailable(f"{where} doesn't answer within {2 * DIAL:g} s") from None
+        except asyncio.CancelledError:
+            _abandon(connection)
+            raise
         except reql.ReqlAuthError as error:
             reason = _text(error).rpartition(", ")[2]
             raise StoreError(f"{where} refuses user {self.address.user!r}: {reason}") from None
@@ -304,6 +308,13 @@ def _left(task: asyncio.Task[Any]) -> None:
     if not task.cancelled() and task.exception() is None and hasattr(task.result(), "fetch_next"):
         closing = asyncio.ensure_future(leave(task.result()))
         closing.add_done_callback(_looked_at)
+
+
+def _abandon(connection: Any) -> None:
+    """Close what was left in the middle of its handshake: the driver doesn't."""
+    writer = connection._instance and connection._instance._streamwriter
+    if writer is not None:
+        writer.transport.abort()
 
 
 async def _end(connection: Any) -> None:
