@@ -6,6 +6,7 @@ click is imported before a command runs.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -62,7 +63,7 @@ class _Verbs(click.Group):
 
 def _complain(error: Exception) -> int:
     """Say what is wrong, in one line; the exit status that it means."""
-    from syncstring.cli.output import plain
+    from syncstring.cli.output import masked, plain
     from syncstring.errors import PatchError, SyncstringError, UnknownVersion
 
     text = str(error)
@@ -71,7 +72,7 @@ def _complain(error: Exception) -> int:
         if error.filename is not None:
             text = f"{os.fsdecode(error.filename)}: {text}"
     with suppress(OSError):
-        print(f"syncstring: {plain(text)}", file=sys.stderr, flush=True)
+        print(f"syncstring: {plain(masked(text))}", file=sys.stderr, flush=True)
     if isinstance(error, PatchError):
         return USAGE
     if isinstance(error, (UnknownVersion, FileNotFoundError, NotADirectoryError)):
@@ -95,7 +96,12 @@ def run(args: Sequence[str] | None = None) -> int:
     try:
         status = cli.main(None if args is None else list(args), prog_name="syncstring", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        from syncstring.cli.output import masked
+
+        said = io.StringIO()
+        error.show(said)
+        with suppress(OSError):
+            print(masked(said.getvalue()), end="", file=sys.stderr, flush=True)
         return error.exit_code
     except click.Abort:
         return INTERRUPTED
@@ -129,7 +135,7 @@ def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> N
 @click.group(
     cls=_Verbs,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog=STATUS.format(", 1 differs (diff) or failed (fuzz, test)"),
+    epilog=STATUS.format(", 1 differs (diff) or failed (fuzz, store check, test)"),
 )
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version,

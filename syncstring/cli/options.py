@@ -66,7 +66,8 @@ def store(function: F) -> F:
     return click.option(
         "--store",
         metavar="STORE",
-        help="The store of the document, a path or a URL; by default $SYNCSTRING_STORE, else NAME.sync.",
+        help="The store of the document: a path, or a URL such as rethinkdb://HOST:PORT/DB; by default "
+        "$SYNCSTRING_STORE, else NAME.sync.",
     )(function)
 
 

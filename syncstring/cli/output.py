@@ -2,8 +2,8 @@
 
 The law of this room. What a pipe gets is UTF-8 and depends on the history alone: no colours, no widths, no
 "2 minutes ago". A terminal gets colours (unless `NO_COLOR`, `TERM=dumb` or `--color never` say no), and no
-control character that somebody else wrote: each is shown by its escape. What takes longer than a second
-says so on stderr, if that is a terminal.
+control character that somebody else wrote: each is shown by its escape. Nobody gets to see a password. What
+takes longer than a second says so on stderr, if that is a terminal.
 
 It doesn't know histories; of a version it knows the fields. Styles are rich's, imported when first needed.
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from syncstring.timeline import Version
 
 __all__ = [
-    "AUTHOR_STYLES", "Output", "ago", "clock", "fit", "is_dumb", "is_timed", "iso", "painter",
+    "AUTHOR_STYLES", "Output", "ago", "clock", "fit", "is_dumb", "is_timed", "iso", "masked", "painter",
     "plain", "record", "styles_of", "wants_color", "width_of", "working",
 ]  # fmt: skip
 
@@ -40,12 +40,18 @@ _DAY = 86_400_000_000
 
 # Controls of C0 and C1, and what turns the direction of a line or breaks it; half characters from file names.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_PASSWORD = re.compile(r"(://[^\s/?#@:]*):\S*@")  # up to the last @: it may hold what it shouldn't
 _NAMES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def plain(text: str, keep: str = "") -> str:
     """The text with every character escaped that could do something to a terminal, but those in `keep`."""
     return _UNSAFE.sub(lambda found: found[0] if found[0] in keep else _escaped(found[0]), text)
+
+
+def masked(text: str) -> str:
+    """The text with the password taken out of every URL in it."""
+    return _PASSWORD.sub(r"\1@", text)
 
 
 def _escaped(char: str) -> str:

@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TextIO, TypeVar
+from typing import Any, TextIO, TypeVar
 
 from syncstring.cli.output import plain
 from syncstring.errors import PatchError
@@ -27,6 +27,7 @@ __all__ = ["VARIABLE", "Place", "place_of", "store_of", "with_store"]
 
 VARIABLE = "SYNCSTRING_STORE"
 SUFFIX = ".sync"
+_HURRY = 1.0  # seconds for closing a store after an interrupt
 
 T = TypeVar("T")
 
@@ -71,7 +72,7 @@ def _missing_file(url: str) -> str | None:
     return None if os.path.exists(path) else path
 
 
-def with_store(url: str, work: Callable[[Store], Awaitable[T]], create: bool = False) -> T:
+def with_store(url: str, work: Callable[[Store], Awaitable[T]], create: bool = False, **options: Any) -> T:
     """What `work` does with a store, opened before it and closed after it. Without `create`, a file that
     isn't there is a `FileNotFoundError`; else what `open_store` and `work` raise."""
     missing = None if create else _missing_file(url)
@@ -80,11 +81,17 @@ def with_store(url: str, work: Callable[[Store], Awaitable[T]], create: bool = F
     warnings.showwarning = _say
 
     async def whole() -> T:
-        store = await open_store(url)
+        store = await open_store(url, create=create, **options)
+        limit = None
         try:
             return await work(store)
+        except asyncio.CancelledError:  # an interrupt: nobody is going to wait for what is under way
+            limit = _HURRY
+            raise
         finally:
-            await store.close()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(limit):
+                    await store.close()
 
     return asyncio.run(whole())
 

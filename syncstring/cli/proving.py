@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from syncstring.backends.memory import MemoryStore
 from syncstring.cli.options import FAILED, FINE, INTERRUPTED
-from syncstring.cli.output import Output, working
+from syncstring.cli.output import Output, masked, working
 from syncstring.cli.places import with_store
 from syncstring.errors import PatchError, StoreUnavailable
 from syncstring.store import Store, open_store
@@ -50,6 +50,7 @@ def list_checks(out: Output, only: str) -> None:
 def check_url(out: Output, url: str, seed: int | None, only: str) -> int:
     """Run the checks on a store, told one by one; the exit status."""
     checks = _chosen(only)
+    named = masked(url)
     seed = secrets.randbelow(_SEEDS) if seed is None else seed
     with_store(url, _nothing, create=True)  # says why it can't be opened, if so
     began = time.monotonic()
@@ -62,12 +63,12 @@ def check_url(out: Output, url: str, seed: int | None, only: str) -> int:
                 wrong = _verdict(url, check, seed)
             done += 1
             failed += wrong is not None
-            _tell(out, url, check, seed, wrong, time.monotonic() - start)
+            _tell(out, named, check, seed, wrong, time.monotonic() - start)
     except KeyboardInterrupt:
         interrupted = True
     seconds = time.monotonic() - began
     if out.json:
-        told = {"url": url, "checks": done, "failed": failed, "seconds": round(seconds, 3), "seed": seed}
+        told = {"url": named, "checks": done, "failed": failed, "seconds": round(seconds, 3), "seed": seed}
         out.object({**told, "interrupted": interrupted})
     else:
         of_all = f" of {len(checks)}" if interrupted else ""
@@ -213,6 +214,7 @@ def fuzz(
             )
         with_store(url, _nothing, create=True)
         faults = False  # they are the simulated store's
+    named = url and masked(url)
     figures = _Figures(secrets.randbelow(_SEEDS) if seed is None else seed)
     if minutes is None and worlds is None:
         minutes = 1.0
@@ -221,7 +223,7 @@ def fuzz(
     status = FINE
     try:
         if out.json:
-            out.object({"seed": figures.first, "steps": steps, "store": url, "faults": faults})
+            out.object({"seed": figures.first, "steps": steps, "store": named, "faults": faults})
         else:
             out.line(f"# seeds from {figures.first}, {steps:,} steps each")
         with working("fuzzing") as tell:
@@ -258,7 +260,7 @@ def _maker(figures: _Figures, url: str | None, faults: bool) -> Callable[[], Wor
         if url is None:
             world = World(seed, faults=faults, made_by=made)
         else:
-            made = made.replace(")", f", store=lambda: open_store({url!r}))")
+            made = made.replace(")", f", store=lambda: open_store({masked(url)!r}))")
             world = World(seed, faults=faults, store=_clients(url), made_by=made)
         if not figures.tries:
             figures.now = world

@@ -269,6 +269,31 @@ def rename(old: str, new: str, store: str | None, as_json: bool, color: str) -> 
     rename_one(made_output(as_json, color), old, new, store)
 
 
+@click.group("store")
+def store_() -> None:
+    """Look after stores themselves."""
+
+
+@store_.command("check", epilog=STATUS.format(", 1 something is wrong"))
+@click.argument("url", envvar="SYNCSTRING_STORE")
+@common
+def check_(url: str, as_json: bool, color: str) -> None:
+    """Say what a store stands on, and what is wrong with it.
+
+    URL is a store: sqlite:PATH or a path, rethinkdb://HOST:PORT/DB; by default $SYNCSTRING_STORE. What keeps
+    the rows and how, as far as we may look; how long reading and writing take, and until a feed tells of what
+    was written; how far its clock is from ours. Then what is *wrong*: by it, acknowledged patches may be
+    lost, or something doesn't work; and *advice*: what could be better. `fsck` looks at the rows themselves.
+
+    Nothing is made or changed, but for a few rows of `cursors` that are gone at the end. With --json one
+    object; `reading`, `writing`, `hearing` and `clock` (the store's, less ours) are in microseconds, null
+    where they couldn't be seen.
+    """
+    from syncstring.cli.standing import check_store
+
+    click.get_current_context().obj["status"] = check_store(made_output(as_json, color), url)
+
+
 @click.command("test", epilog=STATUS.format(", 1 a check failed"))
 @click.argument("url", required=False)
 @click.option(
@@ -283,9 +308,10 @@ def rename(old: str, new: str, store: str | None, as_json: bool, color: str) -> 
 def test_(url: str | None, seed: int | None, only: str, listing: bool, as_json: bool, color: str) -> None:
     """Hold a store to its contract, promise by promise.
 
-    URL is a store: memory:, sqlite:PATH or a path. It is made where there is none, and may hold documents;
-    each check keeps to rows of its own, which it leaves there: take a store that can be thrown away. What
-    only its author can do to a store, make it stall or break its feeds, `check_store` can be given in Python.
+    URL is a store: memory:, sqlite:PATH or a path, rethinkdb://HOST:PORT/DB. It is made where there is none,
+    and may hold documents; each check keeps to rows of its own, which it leaves there: take a store that can
+    be thrown away. What only its author can do to a store, make it stall or break its feeds, `check_store`
+    can be given in Python.
 
     With --json an object is a check, with its `message` if it failed; the last one sums up.
     """
@@ -296,7 +322,7 @@ def test_(url: str | None, seed: int | None, only: str, listing: bool, as_json: 
         list_checks(out, only)
         return
     if url is None:
-        raise click.UsageError("which store? Say memory:, sqlite:PATH or a path")
+        raise click.UsageError("which store? Say memory:, sqlite:PATH or a path, rethinkdb://HOST:PORT/DB")
     click.get_current_context().obj["status"] = check_url(out, url, seed, only)
 
 
@@ -364,4 +390,18 @@ def fuzz(
     )
 
 
-COMMANDS: Final = (import_, export, tag, restore, revert, compact, fsck, list_, delete, rename, test_, fuzz)
+COMMANDS: Final = (
+    import_,
+    export,
+    tag,
+    restore,
+    revert,
+    compact,
+    fsck,
+    list_,
+    delete,
+    rename,
+    store_,
+    test_,
+    fuzz,
+)
