@@ -4,8 +4,8 @@ The law of this room. What `add` was given is on disk when it returns, and is th
 until `clear` or `replace`. The file is a list of lines, each a row in canonical form, synced after each call;
 what a crash left half-written by the last call was never promised, and is left out. That is a line without
 its end, and everything from the first U+0000 on: a disk that wrote the end of a line and not its beginning
-has those there, and no row has. A call that fails leaves the file as it was. One process at a time: a second
-one is refused.
+has those there, and no row has. A file of anything else is refused, and not touched. A call that fails leaves
+the file as it was. One process at a time: a second one is refused.
 
 It doesn't know stores or documents.
 """
@@ -15,6 +15,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +25,11 @@ from syncstring.patch import canonical_bytes, id_of_row
 from syncstring.store import Row
 
 __all__ = ["Outbox"]
+
+_BEGINNING = b'{"author":'
+_SECTOR = 512  # bytes, or a multiple of them, are written to a disk at once
+_ZEROS = re.compile(rb"\0+")
+_STRANGE = re.compile(rb"[\x01-\x09\x0b-\x1f]")
 
 
 class Outbox:
@@ -59,8 +65,6 @@ class Outbox:
         self._file.seek(0)
         data = self._file.read()
         whole = data.partition(b"\0")[0].rpartition(b"\n")
-        self._size = len(whole[0] + whole[1])
-        self._cut()
         lines = whole[0].split(b"\n") if whole[1] else []
         rows = []
         for number, line in enumerate(lines, start=1):
@@ -71,7 +75,23 @@ class Outbox:
                 raise CorruptStore(
                     f"outbox {self.path}, line {number} is damaged; move the file away"
                 ) from None
+        self._size = len(whole[0] + whole[1])
+        if not self._is_torn(data):
+            raise CorruptStore(f"{self.path} is no outbox; name a file of its own")
+        self._cut()
         return rows
+
+    def _is_torn(self, data: bytes) -> bool:
+        """Whether what follows the whole lines is what a crash leaves: a row's beginning, sectors that were
+        written, zeros in the place of others. Else it is somebody's file, and isn't touched."""
+        left = data[self._size :]
+        if not _BEGINNING.startswith(left[: len(_BEGINNING)].partition(b"\0")[0]) or _STRANGE.search(left):
+            return False
+        for zeros in _ZEROS.finditer(data):
+            starts, ends = zeros.span()
+            if (starts != self._size and starts % _SECTOR) or (ends != len(data) and ends % _SECTOR):
+                return False
+        return True
 
     def rows(self, *docs: str) -> list[Row]:
         """What an earlier session left, in its order. `StoreError` if it doesn't belong to a document with

@@ -393,7 +393,9 @@ async def open_store(url: str, **options: Any) -> Store:
     Options go to the backend's `open`. `PatchError` for a scheme that nobody serves, `StoreError` where its
     driver isn't installed; else what it raises.
     """
-    scheme, colon, _ = url.partition(":")
+    scheme, colon, rest = url.partition(":")
+    if scheme.lower() in BACKENDS:
+        scheme, url = scheme.lower(), f"{scheme.lower()}:{rest}"
     if not colon or len(scheme) < 2 or not scheme.isalnum():  # one letter is a Windows drive
         scheme, url = "sqlite", f"sqlite:{url}"
     if scheme not in BACKENDS:

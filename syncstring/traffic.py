@@ -294,7 +294,8 @@ class Traffic:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """None of them ends by itself, but for a defect of ours, or a store's: that isn't kept secret."""
-        if not task.cancelled() and (error := task.exception()) is not None:
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if error is not None and self.state != "closed":
             self._break(StoreError(f"the session broke down: {error!r:.200}; connect again"))
 
     async def _come(self) -> None:

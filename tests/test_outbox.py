@@ -215,6 +215,26 @@ def filled(document: StoredDocument) -> Callable[[], None]:
     return empty
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"SQLite format 3\0\x10\0\x02\x02\0",
+        b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
+        b"\0\0\0\x20ftypisom",
+        b"a note",
+        b"a note\nof mine",
+        b'{"a": 1}\n{"b"',
+    ],
+)
+def test_a_file_of_something_else_is_refused_and_not_touched(data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(data)
+    for _ in range(2):
+        with pytest.raises(CorruptStore):
+            Outbox(path)
+    assert path.read_bytes() == data
+
+
 def test_what_an_outbox_had_no_room_for_is_sent_once_it_has(get: Any, tmp_path: Path) -> None:
     document = get(outbox=tmp_path / "outbox")
     empty = filled(document)

@@ -131,6 +131,9 @@ def test_a_password_may_stand_in_a_file(tmp_path: Path) -> None:
         "rethinkdb://", "rethinkdb://h", "rethinkdb://h/", "rethinkdb:///db", "rethinkdb://h/a/b", "rethinkdb://h/é",
         "rethinkdb://h:0/db", "rethinkdb://h:65536/db", "rethinkdb://h:x/db", "rethinkdb://h,/db", "rethinkdb://[::1/db",
         "rethinkdb:h/db",
+        "rethinkdb://h/rethinkdb",
+        "rethinkdb://h/db#part",
+        "rethinkdb://a\0b/db",
         "rethinkdb://h/db?ca=x", "rethinkdb://h/db?durability=soft", "rethinkdb://u:p@h/db?password_file=x",
         "rethinkdb://h:\u0661/db", "rethinkdb://h:" + "9" * 5_000 + "/db", "rethinkdb://h/db;DROP",
     ],
@@ -140,9 +143,12 @@ def test_a_url_that_cannot_be_meant_is_refused(url: str) -> None:
         run(open_store(url))
 
 
-def test_a_file_of_certificates_that_is_not_there_is_named() -> None:
-    with pytest.raises(StoreError, match="certificates '/nowhere'"):
-        run(open_store("rethinkdbs://h/db?ca=/nowhere"))
+def test_a_file_of_certificates_that_has_none_is_named(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    for path, reason in (("/nowhere", "No such file"), (f"{tmp_path}/empty", "no certificate")):
+        with pytest.raises(StoreError, match=f"certificates '{path}': {reason}") as caught:
+            run(open_store(f"rethinkdbs://h/db?ca={path}"))
+        assert not isinstance(caught.value, StoreUnavailable)
 
 
 def test_hosts_are_tried_in_turn(rethink_url: str) -> None:
@@ -531,6 +537,22 @@ def test_the_heartbeat_leaves_no_row_behind(rethink: Rig, rethink_url: str) -> N
 
     run(main())
     assert rethink.ask(lambda r: r.db(db).table("heartbeat").count()) == 0
+
+
+def test_who_waits_for_a_connection_is_told_that_the_store_was_closed(rethink: Rig, rethink_url: str) -> None:
+    async def main(proxy: Proxy) -> None:
+        await (await opened(rethink_url)).close()
+        store = await opened(proxy.url(Address.parsed(rethink_url).db))
+        proxy.mute()
+        store._wire.drop("a cable was pulled out")
+        waiting = asyncio.ensure_future(store.get("names", [("n",)]))
+        await asyncio.sleep(0.1)
+        await store.close()
+        with pytest.raises(StoreError, match="was closed"):
+            await waiting
+
+    with Proxy(rethink) as proxy:
+        run(main(proxy))
 
 
 # --- many readers ----------------------------------------------------------------------------------------

@@ -267,6 +267,7 @@ class Streams:
                 if dialed != self.wire.dialed:
                     dialed, missed = self.wire.dialed, 0  # those were another connection's
                 said += 1
+                before = self.wire.received
                 writing = within_a_beat(self._writes.run(queries.beat(HEARTBEAT, self.name, said)))
                 if sure:
                     wrote, answers = await writing, False
@@ -278,7 +279,8 @@ class Streams:
                 sure = wrote and alive
                 if not wrote:
                     self._writes.doubt()
-                missed = 0 if alive else missed + 1
+                # Where something else came, the line is slow, or full.
+                missed = 0 if alive or self.wire.received > before else missed + 1
                 if missed >= MISSED:
                     self.wire.drop(f"missed heartbeat: {MISSED} in a row, {self._beat:g} s each")
             await asyncio.sleep(max(0.0, due - loop.time()))

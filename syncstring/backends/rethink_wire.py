@@ -37,6 +37,7 @@ PORT: Final = 28015
 DIAL: Final = 5.0  # seconds for one host to answer
 AT_ONCE: Final = 200  # queries on one connection: the server takes 1,024
 PING: Final = 3.0  # seconds for a connection to show that it is alive, when an answer didn't come
+SLOWEST: Final = 20_000  # bytes a second that a line may take to be waited for
 
 
 class NotNow(StoreUnavailable):
@@ -61,7 +62,7 @@ class Address:
         `PatchError` says what it can't be; `StoreError` if a file of it can't be read."""
         try:
             parts = urlsplit(url)
-            if not url.startswith(f"{parts.scheme}://"):
+            if not url[len(parts.scheme) :].startswith("://"):
                 raise ValueError("it is rethinkdb://HOST[:PORT]/DB")
         except ValueError as error:
             raise PatchError(f"that is no URL: {error}") from None
@@ -83,12 +84,20 @@ class Address:
             raise PatchError(
                 f"{_plain(parts):.200} names no database; it ends in /NAME, of letters, digits, _ and -"
             )
+        if db == "rethinkdb" or parts.fragment:
+            reason = "is the server's own" if db == "rethinkdb" else "has something after a #"
+            raise PatchError(f"{_plain(parts)!r:.200} {reason}; name a database of yours")
         hosts = tuple(_host(part) for part in given[2].split(","))
         ca = ""
         if parts.scheme == "rethinkdbs":
             ca = asked.get("ca") or ssl.get_default_verify_paths().cafile or ""
-            if not Path(ca).is_file():
-                raise StoreError(f"there is no file of certificates {ca!r:.200}; name one with ?ca=FILE")
+            try:
+                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(ca)
+            except ssl.SSLError:
+                raise StoreError(f"file of certificates {ca!r:.200}: no certificate is in it") from None
+            except OSError as error:
+                why = f"{error.strerror}; name one by ?ca=FILE"
+                raise StoreError(f"file of certificates {ca!r:.200}: {why}") from None
         return cls(hosts, db, user or "admin", password, ca)
 
     def __repr__(self) -> str:
@@ -115,7 +124,14 @@ def _host(text: str) -> tuple[str, int]:
         colon, port = rest[:1], rest[1:]
     else:
         host, colon, port = text.partition(":")
-    if not host or (colon and colon != ":") or not (port or "0").isdecimal() or not port.isascii():
+    if (
+        not host.isprintable()
+        or " " in host
+        or not host
+        or (colon and colon != ":")
+        or not (port or "0").isdecimal()
+        or not port.isascii()
+    ):
         raise PatchError(f"{text!r:.80} is no host[:port]")
     number = int(port[:6]) if port else PORT
     if not 1 <= number <= 65_535:
@@ -128,6 +144,31 @@ class _Decoder(json.JSONDecoder):
 
     def __init__(self, _: object = None) -> None:
         super().__init__()
+
+
+class _Line:
+    """What goes over a connection: a slow line is not a dead one."""
+
+    def __init__(self, reader: Any, writer: Any) -> None:
+        self.received = 0
+        self._clear = 0.0  # when all that was sent is through, at the least rate that is waited for
+        self._now = asyncio.get_running_loop().time
+        feed, write = reader.feed_data, writer.write
+
+        def fed(data: bytes) -> None:
+            self.received += len(data)
+            feed(data)
+
+        def written(data: bytes) -> None:
+            self._clear = max(self._clear, self._now()) + len(data) / SLOWEST
+            write(data)
+
+        reader.feed_data, writer.write = fed, written
+
+    @property
+    def busy(self) -> float:
+        """Seconds that it may still take to send what was written."""
+        return max(0.0, self._clear - self._now())
 
 
 class Wire:
@@ -143,6 +184,7 @@ class Wire:
         self._closed = False
         self._at = random.randrange(len(address.hosts))
         self._connection: Any = None
+        self._line: _Line | None = None
         self._dialing: asyncio.Task[Any] | None = None
         self._room = asyncio.Semaphore(AT_ONCE)
         self._running: set[asyncio.Task[Any]] = set()
@@ -160,7 +202,11 @@ class Wire:
             if self._dialing is None or self._dialing.done():
                 self._dialing = asyncio.ensure_future(self._dial())
                 self._dialing.add_done_callback(_looked_at)
-            await asyncio.shield(self._dialing)
+            # Not awaited itself: that closing the store cancels it isn't meant for who waits here.
+            dialing = self._dialing
+            await asyncio.wait([dialing])
+            if not dialing.cancelled():
+                dialing.result()
 
     async def _dial(self) -> None:
         """Try each host once, the one after the last first."""
@@ -203,7 +249,9 @@ class Wire:
                 raise StoreError(f"{where}: TLS: {reason}") from None
             raise StoreUnavailable(f"{where} can't be reached: {reason}") from None
         # Its reader closes the connection when that breaks, and may fail in doing so; nobody waits for it.
-        connection._instance._reader_task.add_done_callback(_looked_at)
+        instance = connection._instance
+        instance._reader_task.add_done_callback(_looked_at)
+        self._line = _Line(instance._streamreader, instance._streamwriter)
         if self._closed:
             await _end(connection)
             raise StoreError("the store was closed; open it again")
@@ -224,13 +272,20 @@ class Wire:
             self._keep(self._asking)
 
     async def _ask_whether_alive(self) -> None:
-        suspect = self._connection
-        try:
-            async with asyncio.timeout(PING):
-                await self._run(expr(1), suspect)
-        except (TimeoutError, StoreError):
-            if self._connection is suspect:
+        suspect, line = self._connection, self._line
+        while self._connection is suspect and line is not None:
+            before = line.received
+            with suppress(TimeoutError, StoreError):
+                async with asyncio.timeout(PING + line.busy):
+                    await self._run(expr(1), suspect)
+                return
+            if line.received == before and self._connection is suspect:
                 self.drop(f"no answer within {PING:g} s")
+
+    @property
+    def received(self) -> int:
+        """How many bytes came over the connection that is open now."""
+        return self._line.received if self._line is not None else 0
 
     def _keep(self, task: asyncio.Task[Any]) -> None:
         self._running.add(task)
