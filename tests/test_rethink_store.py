@@ -7,7 +7,8 @@ import shutil
 import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -131,6 +132,8 @@ def test_a_password_may_stand_in_a_file(tmp_path: Path) -> None:
         "rethinkdb://", "rethinkdb://h", "rethinkdb://h/", "rethinkdb:///db", "rethinkdb://h/a/b", "rethinkdb://h/é",
         "rethinkdb://h:0/db", "rethinkdb://h:65536/db", "rethinkdb://h:x/db", "rethinkdb://h,/db", "rethinkdb://[::1/db",
         "rethinkdb:h/db",
+        "rethinkdb://äda@h/db",
+        "rethinkdb://ada:p%C3%A4@h/db",
         "rethinkdb://h/rethinkdb",
         "rethinkdb://h/db#part",
         "rethinkdb://a\0b/db",
@@ -221,6 +224,50 @@ def test_tables_are_made_once_and_all_of_them(rethink: Rig, rethink_url: str) ->
 
     run(main())
     db = Address.parsed(rethink_url).db
+    assert sorted(rethink.ask(lambda r: r.db(db).table_list())) == sorted(SCHEMA)
+
+
+def test_who_is_cut_off_while_making_tables_leaves_nothing_that_the_next_one_cannot_mend(
+    rethink: Rig, rethink_url: str
+) -> None:
+    db = Address.parsed(rethink_url).db
+
+    async def cut_off(after: float) -> None:
+        with suppress(TimeoutError, StoreError):
+            async with asyncio.timeout(after):
+                await (await opened(rethink_url)).close()
+
+    async def main() -> None:
+        for number in range(6):
+            await asyncio.gather(cut_off(0.1 * number), cut_off(0.1 * number + 0.05))
+        async with await opened(rethink_url) as store:
+            standing = await store.standing()
+            assert not standing.findings and all("hook" not in each for each in standing.advice)
+
+    run(main())
+    assert sorted(rethink.ask(lambda r: r.db(db).table_list())) == sorted(SCHEMA)
+
+
+def test_of_two_tables_of_a_name_whose_makers_are_gone_one_is_taken_away(
+    rethink: Rig, rethink_url: str
+) -> None:
+    db = Address.parsed(rethink_url).db
+    rethink.ask(lambda r: r.db_create(db))
+    with ThreadPoolExecutor(8) as threads:
+
+        def make(_: int) -> None:
+            with suppress(Exception):
+                rethink.ask(lambda r: r.db(db).table_create("tags"))
+
+        list(threads.map(make, range(8)))
+    configs = rethink.ask(lambda r: r.db("rethinkdb").table("table_config").filter({"db": db}))
+    if len(configs) == 1:
+        pytest.skip("this time they came one after the other")
+
+    async def main() -> None:
+        await (await opened(rethink_url)).close()
+
+    run(main())
     assert sorted(rethink.ask(lambda r: r.db(db).table_list())) == sorted(SCHEMA)
 
 
@@ -553,6 +600,33 @@ def test_who_waits_for_a_connection_is_told_that_the_store_was_closed(rethink: R
 
     with Proxy(rethink) as proxy:
         run(main(proxy))
+
+
+def test_a_close_that_is_cancelled_goes_on_and_is_waited_for_by_the_next(
+    rethink: Rig, rethink_url: str
+) -> None:
+    async def main(proxy: Proxy) -> None:
+        await (await opened(rethink_url)).close()
+        store = await opened(proxy.url(Address.parsed(rethink_url).db), limit=1.0)
+        await until(store.feed("patches", *EVERYTHING), Ready)
+        proxy.mute()
+        asking = asyncio.ensure_future(store.insert("patches", [row_of(DOC)]))
+        await asyncio.sleep(0.1)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(store.close(), 0.1)
+        await store.close()
+        assert asking.done() and isinstance(asking.exception(), StoreError)
+        others = asyncio.all_tasks() - {asyncio.current_task(), asking}
+        assert not [task for task in others if "Stream" in repr(task) or "_reader" in repr(task)]
+
+    with Proxy(rethink) as proxy:
+        run(main(proxy))
+
+
+def test_another_event_loop_is_told_so_at_once(rethink_url: str) -> None:
+    store = run(opened(rethink_url))
+    with pytest.raises(StoreError, match="another event loop"):
+        run(store.get("names", [("n",)]))
 
 
 # --- many readers ----------------------------------------------------------------------------------------

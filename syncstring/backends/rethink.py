@@ -90,6 +90,8 @@ class RethinkStore(Store):
         self.queries = 0
         """How many queries were sent."""
         self._pid = os.getpid()
+        self._loop = asyncio.get_running_loop()
+        self._ending: asyncio.Task[None] | None = None
         self._closed = False
         self._wire = Wire(address, limit)
         self._entries: dict[str, _Entry] = {}
@@ -149,6 +151,8 @@ class RethinkStore(Store):
     def _usable(self) -> None:
         if self._pid != os.getpid():
             raise StoreError(f"{self.url} was opened before this process was forked; open it again")
+        if self._loop is not asyncio.get_running_loop():
+            raise StoreError(f"{self.url} was opened in another event loop; open it again in this one")
         if self._closed:
             raise StoreError("the store was closed; open it again")
 
@@ -406,9 +410,14 @@ class RethinkStore(Store):
         return round(float(await self._ask(r.now().to_epoch_time())) * 1_000) * 1_000
 
     async def close(self) -> None:
-        if self._pid != os.getpid() or self._closed:
+        if self._pid != os.getpid() or self._loop is not asyncio.get_running_loop():
             return
-        self._closed = True
+        if self._ending is None:
+            self._closed = True
+            self._ending = asyncio.ensure_future(self._end())
+        await asyncio.shield(self._ending)  # who is cancelled leaves; it goes on
+
+    async def _end(self) -> None:
         if self._tasks:  # what was begun ends first
             await asyncio.wait(list(self._tasks), timeout=min(self.limit, 10.0))
         await self.streams.close()

@@ -202,7 +202,7 @@ class Streams:
         if self.closed:
             raise StoreError("the store was closed; open it again")
         if self._pulse is None:
-            self._pulse = asyncio.ensure_future(self._beat_on())
+            self._pulse = asyncio.ensure_future(self._live_on())
         place = (table, lower, upper)
         if place not in self._streams and self._crowded(table) and lower:
             place = (table, *EVERYTHING)
@@ -226,6 +226,15 @@ class Streams:
         task.add_done_callback(self._tasks.discard)
 
     # --- the heartbeat ------------------------------------------------------------
+
+    async def _live_on(self) -> None:
+        """A heartbeat that ended by some defect would be silence for ever."""
+        while True:
+            try:
+                await self._beat_on()
+            except Exception as error:
+                self.wire.drop(f"the heartbeat broke: {error!r:.200}")
+            await asyncio.sleep(self._beat)
 
     async def _beat_on(self) -> None:
         """As long as there are feeds: write, and see that it is heard."""

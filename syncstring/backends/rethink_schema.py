@@ -80,7 +80,7 @@ async def prepare(ask: Ask, db: str, create: bool) -> None:
     if missing and not create:
         raise StoreError(f"database {db!r} has no table {', '.join(missing)}")
     if create and (missing or not await _has_format(ask)):
-        await _make(ask)
+        await _make(ask, db)
     elif not missing:
         await _has_format(ask)
     # Whether they answer us: who may not read would wait for a feed for ever.
@@ -92,12 +92,13 @@ async def _missing(ask: Ask) -> list[str]:
     return [name for name in SCHEMA if name not in there]
 
 
-async def _make(ask: Ask) -> None:
+async def _make(ask: Ask, db: str) -> None:
     """Make the tables that aren't there, and say so in `meta`.
 
-    Two who make a table at once both succeed, and nobody can use either. So whoever made one looks for
-    another a little later, and takes its own away: it is empty, since nobody writes before `meta` says that
-    all are there. Whoever finds them without that waits for those who make them."""
+    Two who make a table at once both succeed, and nobody can use either. So whoever made one looks a little
+    later, and of several of a name all but one are taken away: they are empty, since nobody writes before
+    `meta` says that all are there. Once it does, only who was late takes his own away. Whoever finds all
+    tables and no word in `meta` waits for those who make them, and then does what they left undone."""
     replicas = await _replicas(ask)
     mine: dict[str, str] = {}  # tables that were made here, and their ids
     for _ in range(TRIES):
@@ -107,22 +108,30 @@ async def _make(ask: Ask) -> None:
                 mine[name] = made["config_changes"][0]["new_val"]["id"]
         await asyncio.sleep(SETTLED * (1 + random.random()))
         doubled = [name for name in SCHEMA if await _is_doubled(ask, name)]
-        if not doubled:
-            for name in mine:
-                if SCHEMA[name].immutable:
-                    await ask(r.table(name).wait(timeout=60))
-                    await ask(r.table(name).set_write_hook(_hook))
-            if mine or await _has_format(ask):
-                await _say(ask)
-                return
-        elif "meta" in doubled or not await _has_format(ask):
-            for name in doubled:
-                if name in mine:
-                    await ask(r.db("rethinkdb").table("table_config").get(mine.pop(name)).delete())
+        if doubled:
+            await _undouble(ask, db, doubled, mine)
             await asyncio.sleep(4 * SETTLED * random.random())
+        elif mine or await _has_format(ask):
+            break
     if doubled:
         raise StoreError(f"two tables are called {doubled[0]}; drop the empty one by its id in table_config")
-    await _say(ask)  # whoever made them died before
+    for name, table in SCHEMA.items():
+        if table.immutable and await ask(r.table(name).get_write_hook()) is None:
+            await ask(r.table(name).wait(timeout=60))
+            await ask(r.table(name).set_write_hook(_hook))
+    await _say(ask)
+
+
+async def _undouble(ask: Ask, db: str, doubled: list[str], mine: dict[str, str]) -> None:
+    """Take away tables that have another's name."""
+    config = r.db("rethinkdb").table("table_config")
+    for name in doubled:
+        ids = sorted(await ask(config.filter({"db": db, "name": name})["id"].coerce_to("array")))
+        # Asked after that: if it says yes, whose rows may be there was first; if no, there are none.
+        begun = "meta" not in doubled and await _has_format(ask)
+        for id in ids[1:] if not begun else [mine.get(name)]:
+            if id in ids and len(ids) > 1:
+                await ask(config.get(id).delete())
 
 
 async def _say(ask: Ask) -> None:
@@ -218,9 +227,17 @@ async def look(ask: Ask, db: str) -> Standing:
     findings = [*_of_versions(versions)]
     if missing := SCHEMA.keys() - tables.keys():
         findings.append(f"database {db!r} has no {_tables(missing)}")
-    if "meta" in tables and tables["meta"].get("ready", True):
+    names = [config["name"] for config in configs]
+    if twice := sorted({name for name in names if names.count(name) > 1 and name in SCHEMA}):
+        findings.append(
+            f"two tables are called {twice[0]}, so neither can be used; drop the empty one by its id"
+        )
+    elif "meta" in tables and tables["meta"].get("ready", True):
         try:
-            await _has_format(ask)
+            if not await _has_format(ask):
+                findings.append(
+                    "table meta doesn't say whose tables these are; open the database to write once"
+                )
         except (CorruptStore, UnsupportedVersion) as error:
             findings.append(str(error))
     if away := [name for name, table in tables.items() if not table.get("ready", True)]:

@@ -79,6 +79,10 @@ class Address:
             if colon:
                 raise PatchError("the URL has a password and a password_file; give one of them")
             password = _password(asked["password_file"])
+        if not (user + password).isascii():
+            raise PatchError(
+                "a user's name or password has other letters than ASCII, which the driver can't say"
+            )
         db = unquote(parts.path.removeprefix("/"))
         if not db or not all(letter.isascii() and (letter.isalnum() or letter in "_-") for letter in db):
             raise PatchError(
