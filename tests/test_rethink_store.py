@@ -629,6 +629,72 @@ def test_another_event_loop_is_told_so_at_once(rethink_url: str) -> None:
         run(store.get("names", [("n",)]))
 
 
+def test_the_rows_of_clients_that_were_killed_are_swept_a_day_later(rethink: Rig, rethink_url: str) -> None:
+    db = Address.parsed(rethink_url).db
+
+    async def main() -> None:
+        async with await opened(rethink_url, beat=0.1) as store:
+            for name, age in (("old", 100_000), ("young", 1_000)):
+                row = {"id": name, "n": 1}
+                rethink.ask(
+                    lambda r, row=row, age=age: (
+                        r.db(db).table("heartbeat").insert({**row, "at": r.now() - age})
+                    )
+                )
+            await until(store.feed("patches", *EVERYTHING), Ready)
+            while rethink.ask(lambda r: r.db(db).table("heartbeat").get("old")) is not None:
+                await asyncio.sleep(0.05)
+        assert rethink.ask(lambda r: r.db(db).table("heartbeat").get("young")) is not None
+
+    run(main())
+
+
+def test_a_server_that_is_away_is_dialed_by_all_feeds_together(rethink: Rig, rethink_url: str) -> None:
+    async def main(proxy: Proxy) -> None:
+        await (await opened(rethink_url)).close()
+        async with await opened(proxy.url(Address.parsed(rethink_url).db)) as store:
+            feeds = [store.feed("patches", *of_document(f"{n:040}")) for n in range(50)]
+            for feed in feeds:
+                await until(feed, Ready)
+            wire, dials = store.streams.wire, 0
+            dial = wire._dialed
+
+            async def counted(host: str, port: int) -> Any:
+                nonlocal dials
+                dials += 1
+                return await dial(host, port)
+
+            wire._dialed = counted  # type: ignore[method-assign]
+            proxy.down()
+            for feed in feeds:
+                await until(feed, Gap)
+            await asyncio.sleep(2)
+            assert dials <= 8  # the pause doubles from 50 ms; each feed for itself would make hundreds
+            proxy.passes()
+            for feed in feeds:
+                await until(feed, Ready)
+
+    with Proxy(rethink) as proxy:
+        run(main(proxy))
+
+
+def test_something_else_on_the_port_is_told_from_a_server() -> None:
+    async def web(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(10)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n\0")
+        await reader.read()
+        writer.close()
+
+    async def main() -> None:
+        server = await asyncio.start_server(web, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(StoreUnavailable, match="doesn't answer as a RethinkDB server does"):
+            await opened(f"rethinkdb://127.0.0.1:{port}/db")
+        server.close()
+
+    run(main())
+
+
 # --- many readers ----------------------------------------------------------------------------------------
 
 

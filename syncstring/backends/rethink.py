@@ -28,7 +28,7 @@ from rethinkdb import query as r
 from syncstring.backends import rethink_queries as queries
 from syncstring.backends.feeds import QUEUE
 from syncstring.backends.rethink_feeds import Streams
-from syncstring.backends.rethink_schema import NEVER, Standing, look, prepare
+from syncstring.backends.rethink_schema import AWAY, NEVER, Standing, look, prepare
 from syncstring.backends.rethink_wire import Address, NotNow, Wire, batches, leave
 from syncstring.errors import PatchError, StoreError, StoreUnavailable
 from syncstring.store import (
@@ -55,6 +55,8 @@ FIRST_PAUSE: Final = 0.02
 LONGEST_PAUSE: Final = 0.5
 BEAT: Final = 5.0
 OPENING: Final = 30.0  # seconds, at least
+CALLS_PAUSE: Final = 1.0  # seconds that a host which didn't answer is left alone, at most
+FEEDS_PAUSE: Final = 5.0
 
 T = TypeVar("T")
 
@@ -93,11 +95,12 @@ class RethinkStore(Store):
         self._loop = asyncio.get_running_loop()
         self._ending: asyncio.Task[None] | None = None
         self._closed = False
-        self._wire = Wire(address, limit)
+        self._why = ""  # it wasn't done, as the server said last
+        self._wire = Wire(address, CALLS_PAUSE)
         self._entries: dict[str, _Entry] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self.streams = Streams(
-            Wire(address, limit), queries.change_of, self._wire, queue, beat, secrets.token_hex(8)
+            Wire(address, FEEDS_PAUSE), queries.change_of, self._wire, queue, beat, secrets.token_hex(8)
         )
         """Its feeds."""
 
@@ -118,7 +121,8 @@ class RethinkStore(Store):
 
         `StoreUnavailable` if no host answers; `StoreError` if it refuses us, if something is missing, or if,
         as far as we may look, acknowledged rows could be lost there (unless `check` is False);
-        `UnsupportedVersion` if a later version made it. `beat` is the seconds between two heartbeats.
+        `UnsupportedVersion` if a later version made it. Opening may take 30 s, or `limit` if that is more.
+        `beat` is the seconds between two heartbeats.
         """
         if unknown:
             raise PatchError(f"a RethinkDB store has no option {', '.join(unknown)}")
@@ -130,7 +134,8 @@ class RethinkStore(Store):
                 await store._within(
                     lambda: prepare(store._tried, store.address.db, making), max(limit, OPENING)
                 )
-            if check and (wrong := (await store.standing()).findings):
+            wrong = (await store.standing()).findings if check else ()
+            if wrong := tuple(each for each in wrong if AWAY not in each):  # that one passes
                 raise StoreError(f"{store.url} can't be trusted with patches: {'; '.join(wrong)}")
         except BaseException:
             await store.close()
@@ -160,12 +165,16 @@ class RethinkStore(Store):
         """Do something within our own limit."""
         self._usable()
         limit = limit or self.limit
+        self._why = ""
         try:
             async with asyncio.timeout(limit):
                 return await work()
         except TimeoutError:
             self._wire.doubt()
-            raise StoreUnavailable(f"{self.url}: no answer within {limit:g} s; try again") from None
+            why = (
+                f"not done within {limit:g} s: {self._why}" if self._why else f"no answer within {limit:g} s"
+            )
+            raise StoreUnavailable(f"{self.url}: {why}; try again") from None
 
     async def _tried(self, query: Any) -> Any:
         """Ask, and ask again as long as it certainly wasn't done. For whoever sets a limit."""
@@ -175,7 +184,8 @@ class RethinkStore(Store):
             self.queries += 1
             try:
                 return await self._wire.run(query)
-            except NotNow:
+            except NotNow as error:
+                self._why = str(error)
                 await asyncio.sleep(pause * (0.5 + random.random()))
                 pause = min(2 * pause, LONGEST_PAUSE)
 

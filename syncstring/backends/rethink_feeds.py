@@ -39,6 +39,7 @@ LONGEST_PAUSE: Final = 5.0
 TOGETHER: Final = 50  # readers that are told `Ready` at once,
 BETWEEN: Final = 0.1  # seconds between them: 500 a second
 MISSED: Final = 2  # heartbeats in a row until a connection is given up: three after the last that was heard
+FORGOTTEN: Final = 86_400  # seconds after which a client's row is nobody's
 SERVER_QUEUE: Final = 100_000
 
 Decode = Callable[[str, Any], tuple[Changed, int] | None]
@@ -229,8 +230,14 @@ class Streams:
 
     async def _live_on(self) -> None:
         """A heartbeat that ended by some defect would be silence for ever."""
+        swept = False
         while True:
             try:
+                if not swept:
+                    with suppress(StoreError, TimeoutError):  # clients that were killed leave their row
+                        async with asyncio.timeout(self._beat):
+                            await self._writes.run(queries.sweep(HEARTBEAT, FORGOTTEN))
+                swept = True
                 await self._beat_on()
             except Exception as error:
                 self.wire.drop(f"the heartbeat broke: {error!r:.200}")

@@ -38,6 +38,7 @@ __all__ = [
     "scan",
     "stored",
     "swap",
+    "sweep",
     "verdict",
     "why",
 ]
@@ -244,6 +245,12 @@ def beat(table: str, name: str, number: int) -> RqlQuery:
 def _beat(table: str) -> Any:
     row = {"id": _Slot("name"), "n": _Slot("number"), "at": r.now()}
     return _plain(r.table(table).insert(row, durability="soft", conflict="replace"))
+
+
+def sweep(table: str, age: int) -> RqlQuery:
+    """Remove heartbeats that are older than so many seconds."""
+    old = r.table(table).filter(lambda row: row["at"] < r.now() - age)
+    return old.delete(durability="soft")
 
 
 def get(table: str, key: Key) -> RqlQuery:

@@ -21,7 +21,7 @@ from rethinkdb import query as r
 from syncstring.errors import CorruptStore, StoreError, StoreUnavailable, UnsupportedVersion
 from syncstring.store import TABLES, Standing
 
-__all__ = ["FORMAT", "HEARTBEAT", "NEVER", "SCHEMA", "Standing", "Table", "look", "prepare"]
+__all__ = ["AWAY", "FORMAT", "HEARTBEAT", "NEVER", "SCHEMA", "Standing", "Table", "look", "prepare"]
 
 FORMAT: Final = 1
 FLOOR: Final = (2, 4, 4)
@@ -30,6 +30,7 @@ HEARTBEAT: Final = "heartbeat"
 REPLICAS: Final = 3
 SETTLED: Final = 0.3  # seconds in which all servers learn of a table
 TRIES: Final = 20
+AWAY: Final = "can't be written now"
 NEVER: Final = "rows of this table never change"
 
 Ask = Callable[[Any], Awaitable[Any]]
@@ -242,7 +243,7 @@ async def look(ask: Ask, db: str) -> Standing:
             findings.append(str(error))
     if away := [name for name, table in tables.items() if not table.get("ready", True)]:
         able = "; ".join(sorted({_able(ready[name]) for name in away}))
-        findings.append(f"{_tables(away)} can't be written now: {able}")
+        findings.append(f"{_tables(away)} {AWAY}: {able}")
     findings += _of_tables(tables)
     advice = _advice(tables)
     able_to = [name for name, table in tables.items() if table.get("ready")]

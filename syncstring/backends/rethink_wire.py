@@ -35,6 +35,7 @@ __all__ = ["Address", "NotNow", "Wire", "batches"]
 
 PORT: Final = 28015
 DIAL: Final = 5.0  # seconds for one host to answer
+FIRST_PAUSE: Final = 0.05  # seconds between two dials, while none succeeds
 AT_ONCE: Final = 200  # queries on one connection: the server takes 1,024
 PING: Final = 3.0  # seconds for a connection to show that it is alive, when an answer didn't come
 SLOWEST: Final = 20_000  # bytes a second that a line may take to be waited for
@@ -143,6 +144,10 @@ def _host(text: str) -> tuple[str, int]:
     return host, number
 
 
+_SAID = re.compile(r"SSL|Errno|[Tt]imeout|timed out|getaddrinfo|[Nn]ame|closed|refused|reset|interrupted")
+"""What stands in an error of the network, and not in one of somebody else's protocol."""
+
+
 class _Decoder(json.JSONDecoder):
     """Answers as they are: the driver's own looks at each object for times and such, at twice the cost."""
 
@@ -178,9 +183,8 @@ class _Line:
 class Wire:
     """One connection: dialed when it is needed, and again, at the next host, when it is lost."""
 
-    def __init__(self, address: Address, limit: float) -> None:
+    def __init__(self, address: Address, pause: float) -> None:
         self.address = address
-        self.limit = limit
         self.dialed = 0
         """How many connections were made."""
         self.lost: Callable[[str], None] = lambda reason: None
@@ -190,6 +194,11 @@ class Wire:
         self._connection: Any = None
         self._line: _Line | None = None
         self._dialing: asyncio.Task[Any] | None = None
+        # While nobody answers, all who ask dial together once in a while.
+        self._refused = ""
+        self._again = 0.0
+        self._pause = 0.0
+        self._longest = pause
         self._room = asyncio.Semaphore(AT_ONCE)
         self._running: set[asyncio.Task[Any]] = set()
         self._asking: asyncio.Task[None] | None = None  # whether it is alive
@@ -204,6 +213,8 @@ class Wire:
             if self._connection is not None and self._connection.is_open():
                 return self._connection
             if self._dialing is None or self._dialing.done():
+                if self._refused and asyncio.get_running_loop().time() < self._again:
+                    raise StoreUnavailable(self._refused)
                 self._dialing = asyncio.ensure_future(self._dial())
                 self._dialing.add_done_callback(_looked_at)
             # Not awaited itself: that closing the store cancels it isn't meant for who waits here.
@@ -220,11 +231,15 @@ class Wire:
             try:
                 self._connection = await self._dialed(host, port)
                 self.dialed += 1
+                self._refused, self._pause = "", 0.0
                 return
             except StoreUnavailable as error:
                 self._at += 1
                 reasons.append(str(error))
-        raise StoreUnavailable(f"{'; '.join(reasons)}; try again")
+        self._refused = f"{'; '.join(reasons)}; try again"
+        self._pause = min(self._longest, max(FIRST_PAUSE, 2 * self._pause))
+        self._again = asyncio.get_running_loop().time() + self._pause * (0.5 + random.random())
+        raise StoreUnavailable(self._refused)
 
     async def _dialed(self, host: str, port: int) -> Any:
         where = f"{host}:{port}"
@@ -249,6 +264,8 @@ class Wire:
             reason = _text(error).rpartition("Error: ")[2]
             if number := re.search(r"\[Errno (\d{1,5})\]", reason):
                 reason = os.strerror(int(number[1])).lower()
+            elif not isinstance(error, OSError) and not _SAID.search(reason):
+                reason = f"it doesn't answer as a RethinkDB server does ({reason})"
             if "CERTIFICATE_VERIFY_FAILED" in reason or "WRONG_VERSION_NUMBER" in reason:
                 raise StoreError(f"{where}: TLS: {reason}") from None
             raise StoreUnavailable(f"{where} can't be reached: {reason}") from None
