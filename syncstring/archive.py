@@ -13,7 +13,7 @@ It has no tasks and no clock: it awaits nothing but the store, so a seed can dri
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -168,9 +168,18 @@ class Moved(StoreUnavailable):
 
 class Archive:
     """One document's rows. `fresh()` gives 40 random hex digits, never the same twice. `latest` is how many
-    patches a packer leaves out."""
+    patches a packer leaves out. `aside(work, *args)` does what takes the processor long, such as compressing:
+    in an event loop, not in its thread."""
 
-    def __init__(self, store: Store, doc: str, fresh: Callable[[], str], latest: int | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        doc: str,
+        fresh: Callable[[], str],
+        latest: int | None = None,
+        aside: Callable[..., Awaitable[Any]] | None = None,
+    ) -> None:
+        self._aside = aside or _here
         self.store = store
         self.doc = doc
         self.latest = LATEST if latest is None else latest
@@ -224,12 +233,14 @@ class Archive:
     async def _base(self, checkpoint: Checkpoint | None) -> Base | None:
         if checkpoint is None:
             return None
-        text = checkpoint.read(await self.section(checkpoint.text))
+        text = await self._aside(checkpoint.read, await self.section(checkpoint.text))
         return Base(checkpoint.heads, checkpoint.count, text)
 
     async def patches(self, pack: Pack) -> list[Patch]:
         """What a pack holds."""
-        return pack.patches(await self.section(pack.graph), await self.section(pack.body))
+        graph, body = await self.section(pack.graph), await self.section(pack.body)
+        patches: list[Patch] = await self._aside(pack.patches, graph, body)
+        return patches
 
     async def ids(self, pack: Pack) -> list[tuple[Id, tuple[Id, ...]]]:
         """The ids and parents of what a pack holds."""
@@ -275,13 +286,16 @@ class Archive:
         written: list[Row] = []
         for lot in lots:
             last = packs[-1] if packs else None
-            pack, rows = rows_of_pack(self.doc, self._fresh()[:20], lot, last, _heads_after(last, lot))
+            heads_after = _heads_after(last, lot)
+            pack, rows = await self._aside(rows_of_pack, self.doc, self._fresh()[:20], lot, last, heads_after)
             packs.append(pack)
             written += rows
         checkpoint: Checkpoint | None = None
         text = history.merge.text(chosen)
         if len(heads) <= MAX_PARENTS and len(text) <= MAX_TEXT:  # else nobody could name or read it
-            checkpoint, rows = rows_of_checkpoint(self.doc, self._fresh()[:20], heads, packs[-1].total, text)
+            checkpoint, rows = await self._aside(
+                rows_of_checkpoint, self.doc, self._fresh()[:20], heads, packs[-1].total, text
+            )
             written += rows
         after = manifest.next(packs=tuple(packs), checkpoint=checkpoint)
         await self._write(written)
@@ -395,6 +409,10 @@ class Archive:
             if manifest.deleted or await self._swap(before, manifest.next(deleted=True)):
                 return
         raise StoreUnavailable(f"document {self.doc} is packed by others all the time; try again")
+
+
+async def _here(work: Callable[..., Any], *args: Any) -> Any:
+    return work(*args)
 
 
 def suffices(manifest: Manifest, patches: Sequence[Patch]) -> bool:

@@ -19,9 +19,8 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
 from datetime import tzinfo
 from itertools import pairwise
-from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from syncstring._patch import Splice
 from syncstring.archive import Contents, Packed
@@ -35,17 +34,15 @@ from syncstring.errors import (
     SyncstringError,
 )
 from syncstring.history import History
-from syncstring.live import LiveDocument, ancestors
+from syncstring.live import LiveDocument, ancestors, check_call, seconds
 from syncstring.outbox import Outbox
 from syncstring.patch import Patch
 from syncstring.timeline import Ref, Run, Versions
-from syncstring.traffic import Traffic, fresh_session
+from syncstring.traffic import LAST, Traffic, fresh_session
 
 __all__ = ["StoredDocument", "open"]
 
 T = TypeVar("T")
-
-LAST: Final = 2.0  # seconds for what is still to be done when somebody wants to leave
 
 
 class _Thread(Traffic):
@@ -54,6 +51,7 @@ class _Thread(Traffic):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._trims = False  # what was posted may not be in the outbox yet
+        self._stopping: asyncio.Task[None] | None = None
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="syncstring", daemon=True)
         self._thread.start()
@@ -76,28 +74,30 @@ class _Thread(Traffic):
         self.carry()
         return contents
 
-    def call(self, work: Coroutine[Any, Any, T], limit: float | None = None) -> T:
+    async def seen(self) -> None:
+        """`refresh`, unless nothing happens any more."""
+        await self.reached()
+        await self.refresh()
+
+    def call(self, work: Coroutine[Any, Any, T], limit: float | None = None, late: str = "") -> T:
         """Do something in the loop and wait for it."""
         try:
             self.check()
         except StoreError:
             work.close()
             raise
-        return self._wait(work, limit)
-
-    def _wait(self, work: Coroutine[Any, Any, T], limit: float | None) -> T:
         future = asyncio.run_coroutine_threadsafe(work, self.loop)
         try:
             return future.result(limit)
         except FutureTimeout:
             future.cancel()
-            raise StoreUnavailable(self.late(limit)) from None
+            raise StoreUnavailable(late or self.late(limit)) from None
         except BaseException:
             future.cancel()
             raise
 
     def _soon(self, act: Callable[..., None], *args: Any) -> None:
-        if self.pid == os.getpid() and not self.loop.is_closed():
+        if not self.forked and not self.loop.is_closed():
             self.loop.call_soon_threadsafe(act, *args)
 
     def post(self, patches: list[Patch]) -> None:
@@ -107,14 +107,22 @@ class _Thread(Traffic):
         self._soon(super().resume)
 
     def close(self) -> None:
-        """End the thread. Twice is fine."""
-        if self.pid != os.getpid() or self.loop.is_closed():
+        """End the thread. It goes on where this is interrupted, and a second call waits for it."""
+        if self.forked or self.loop.is_closed():
             return
-        with suppress(Exception):
-            self._wait(self.end(), 30)
-        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._soon(self._stop)
         self._thread.join()
         self.loop.close()
+
+    def _stop(self) -> None:
+        if self._stopping is None:
+            self._stopping = self.loop.create_task(self._stopped())
+
+    async def _stopped(self) -> None:
+        with suppress(BaseException):  # who closes waits for the thread
+            async with asyncio.timeout(30):
+                await self.end()
+        self.loop.stop()
 
 
 class StoredDocument(LiveDocument):
@@ -138,9 +146,9 @@ class StoredDocument(LiveDocument):
         `StoreUnavailable` past the limit, and then the outbox stays and sending goes on; `DocumentDeleted` if
         somebody deleted it: what is unsent stays readable in `unsaved`.
         """
+        limit = self._limit(timeout)
         self.commit()
         self._hand_over()
-        limit = self.limit if timeout is None else timeout
         try:
             self._traffic.call(self._traffic.drain(), limit)
         except ConflictingPatch:
@@ -149,16 +157,19 @@ class StoredDocument(LiveDocument):
         if self._kept is not None and not self._traffic.link.outbox:
             self._kept.clear()
 
+    def _limit(self, timeout: float | None) -> float:
+        return seconds(self.limit) if timeout is None else seconds(timeout, "timeout")
+
     async def _withdrawn(self) -> list[Patch]:
         return self._traffic.withdraw()
 
     def sync(self, timeout: float | None = None) -> list[Splice]:
         """`flush`, then take in all that others were acknowledged before; what the editor must apply."""
         self.flush(timeout)
-        limit = self.limit if timeout is None else timeout
+        limit = self._limit(timeout)
         while True:
             self._traffic.resume()  # somebody reads
-            self._traffic.call(self._traffic.refresh(), limit)
+            self._traffic.call(self._traffic.seen(), limit)
             if self._traffic.link.deleted:
                 raise DocumentDeleted(f"document {self._traffic.link.doc} was deleted")
             behind = self._traffic.link.overrun
@@ -174,6 +185,7 @@ class StoredDocument(LiveDocument):
 
         The same patches again change nothing. `flush` waits until they are safe.
         """
+        self._traffic.claim()
         given = list(patches)
         self._splices += self.receive(given)
         if self.history.base is not None and self.parked:
@@ -298,15 +310,17 @@ def open(
     `flush` and `sync` wait. Costs one checkpoint and the newest patches, whatever the history's length.
     Raises what `open_store` does, `UnknownVersion` if there is no such document, `DocumentDeleted`.
     """
-    kept = None if outbox is None else Outbox(Path(outbox))
+    check_call(name, author, limit)
+    kept = None if outbox is None else Outbox(outbox)
     traffic = None
     try:
         left = [Patch.from_row(row) for row in kept.rows()] if kept else []
         traffic = _Thread(store, name, create, {"limit": limit, **options}, kept)
         traffic.post(left)
+        late = f"{traffic.url} was not reached within {limit:g} s"
         document = StoredDocument(
             traffic,
-            traffic.call(traffic.open(), 2 * limit),
+            traffic.call(traffic.open(), limit + 1, late),  # the store says why at the limit
             kept,
             limit,
             session=fresh_session(),

@@ -132,7 +132,7 @@ class Link:
                     self.arrivals.append((patch, True))
                 self._held[id] = patch
                 self._read[id] = row
-        except SyncstringError:
+        except (SyncstringError, TypeError):  # of a key of another length, too
             self.arrivals.append((row, True))  # the document says what is wrong with it
             return None
         self._sure.add(id)
@@ -163,7 +163,7 @@ class Link:
                 return
             came = Patch.from_row(row)
             self._held[came.id] = came
-        except SyncstringError:
+        except (SyncstringError, TypeError):
             pass  # the document says what is wrong with it
         self.arrivals.append((came, False))
         self._unread += 1

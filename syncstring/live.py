@@ -5,25 +5,50 @@ outbox on disk it is there by then. Others' patches come in when they are asked 
 and what that changed is told exactly once. If the store has another patch under one of our ids, our patches
 live on under a fresh session id.
 
+In a process that was forked, whatever makes or takes in patches raises `StoreError` before it did anything:
+the session and its outbox are the parent's.
+
 It waits for nothing, and knows the traffic only by its queues.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from syncstring._patch import Splice
 from syncstring.archive import suffices
 from syncstring.document import Document, Edit
-from syncstring.errors import SyncstringError
+from syncstring.errors import PatchError, SyncstringError
+from syncstring.manifest import hash_of_name
 from syncstring.outbox import Outbox
 from syncstring.patch import Id, Patch
 from syncstring.store import Row
 from syncstring.timeline import Ref
 from syncstring.traffic import Traffic, fresh_session
 
-__all__ = ["LiveDocument", "Unsaved", "ancestors"]
+__all__ = ["LiveDocument", "Unsaved", "ancestors", "check_call", "seconds"]
+
+LONGEST_LIMIT: Final = 1e9  # seconds
+
+
+def seconds(limit: Any, name: str = "limit") -> float:
+    """How long to wait at most. `PatchError` for what says no such thing."""
+    if isinstance(limit, bool) or not isinstance(limit, (int, float)) or not 0 <= limit <= LONGEST_LIMIT:
+        raise PatchError(f"{name} is {limit!r:.40}; it is a number of seconds, from 0 to 10^9")
+    return float(limit)
+
+
+def check_call(name: Any, author: Any, limit: Any) -> None:
+    """Refuse what can't be meant by one who opens a document, before anything is opened: `PatchError`."""
+    if not isinstance(name, str):
+        raise PatchError(f"a document's name is {name!r:.40}; it is text")
+    hash_of_name(name)
+    try:
+        Patch((1, "session"), (), (), author, 0)
+    except PatchError as error:  # there is no patch yet, of which its text begins to speak
+        raise PatchError(str(error).partition(": ")[2]) from None
+    seconds(limit)
 
 
 class Unsaved(list[Patch]):
@@ -62,6 +87,14 @@ class LiveDocument(Document):
 
     # --- handing over ------------------------------------------------------------
 
+    def splice(self, pos: int, delete: int, insert: str) -> None:
+        self._traffic.claim()
+        super().splice(pos, delete, insert)
+
+    def set_text(self, new: str, cursor: int | None = None) -> list[Splice]:
+        self._traffic.claim()
+        return super().set_text(new, cursor)
+
     def _hand_over(self) -> None:
         if self._closed is None and (made := self.outgoing):
             self._keep(made)  # if that fails, they are outgoing still
@@ -90,24 +123,30 @@ class LiveDocument(Document):
     def commit(self, message: str | None = None) -> Patch | None:
         """As `Document.commit`; the patch is on its way then, `flush` waits until it is safe. With an outbox
         on disk, it is there when this returns."""
+        self._traffic.claim()
         patch = super().commit(message)
         if self.outgoing:
             self._hand_over()
         return patch
 
     def edit_at(self, heads: Iterable[tuple[int, str]], splices: Iterable[Sequence[Any]]) -> Edit:
+        self._traffic.claim()
         return self._handed(super().edit_at(heads, splices))
 
     def undo(self) -> Edit:
+        self._traffic.claim()
         return self._handed(super().undo())
 
     def redo(self) -> Edit:
+        self._traffic.claim()
         return self._handed(super().redo())
 
     def revert(self, ref: Ref) -> Edit:
+        self._traffic.claim()
         return self._handed(super().revert(ref))
 
     def restore(self, ref: Ref) -> Edit:
+        self._traffic.claim()
         return self._handed(super().restore(ref))
 
     # --- taking in ------------------------------------------------------------
@@ -120,6 +159,7 @@ class LiveDocument(Document):
 
     def _take_in(self) -> None:
         """Take in all that waits."""
+        self._traffic.claim()
         self._begin()
         link = self._traffic.link
         sure: list[Patch | Row] = []

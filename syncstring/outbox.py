@@ -5,7 +5,7 @@ until `clear` or `replace`. The file is a list of lines, each a row in canonical
 what a crash left half-written by the last call was never promised, and is left out. That is a line without
 its end, and everything from the first U+0000 on: a disk that wrote the end of a line and not its beginning
 has those there, and no row has. A file of anything else is refused, and not touched. A call that fails leaves
-the file as it was. One process at a time: a second one is refused.
+the file as it was. One process at a time: a second one is refused, and so is one that was forked.
 
 It doesn't know stores or documents.
 """
@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from syncstring.errors import CorruptStore, MalformedRow, StoreError
+from syncstring.errors import CorruptStore, MalformedRow, PatchError, StoreError
 from syncstring.patch import canonical_bytes, id_of_row
 from syncstring.store import Row
 
@@ -35,8 +35,15 @@ _STRANGE = re.compile(rb"[\x01-\x09\x0b-\x1f]")
 class Outbox:
     """The file of one session's unacknowledged patches, made where it isn't there."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._pid = os.getpid()
+        try:
+            self.path = path = Path(path)
+            os.fsencode(path)
+            if "\0" in str(path):
+                raise ValueError("it holds U+0000")
+        except (TypeError, ValueError) as error:
+            raise PatchError(f"outbox is {path!r:.60}; it is a file's path: {error}") from None
         try:
             self._file = open(path, "a+b", buffering=0)  # noqa: SIM115  # closed by `close`
         except OSError as error:
@@ -108,6 +115,7 @@ class Outbox:
 
     def add(self, rows: Iterable[Row]) -> None:
         """Keep rows; on disk when this returns."""
+        self._claim()
         data = b"".join(canonical_bytes(row) + b"\n" for row in rows)
         try:
             self._cut()  # where a call before failed and couldn't
@@ -121,6 +129,11 @@ class Outbox:
             raise StoreError(f"outbox {self.path}: {error.strerror or error}; nothing was sent") from None
         self._size += len(data)
 
+    def _claim(self) -> None:
+        """The lock is shared with a forked process, which doesn't know what was added since."""
+        if self._pid != os.getpid():
+            raise StoreError(f"outbox {self.path} belongs to the process that this was forked from")
+
     def _cut(self) -> None:
         """Take away what was not promised."""
         if os.fstat(self._file.fileno()).st_size != self._size:
@@ -128,6 +141,7 @@ class Outbox:
 
     def replace(self, rows: Iterable[Row]) -> None:
         """Keep these rows instead of all others: in one step, whenever the power goes."""
+        self._claim()
         path, folder = self.path.with_name(f"{self.path.name}.new"), self.path.parent
         data = b"".join(canonical_bytes(row) + b"\n" for row in rows)
         try:
@@ -157,6 +171,7 @@ class Outbox:
 
     def clear(self) -> None:
         """Forget everything: it is acknowledged."""
+        self._claim()
         self._rows = []
         self._size = 0
         try:

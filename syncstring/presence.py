@@ -21,7 +21,13 @@ from typing import Any, Final, NamedTuple
 
 from syncstring._patch import Splice, map_position
 from syncstring.document import Cursor, Document
-from syncstring.errors import PatchError, StoreUnavailable, SyncstringError
+from syncstring.errors import (
+    DocumentDeleted,
+    PatchError,
+    StoreError,
+    StoreUnavailable,
+    SyncstringError,
+)
 from syncstring.manifest import read_heads
 from syncstring.patch import MAX_PARENTS, Id
 from syncstring.store import Changed, Key, Ready, Row, Store, key_of, of_document
@@ -130,6 +136,7 @@ class Presence:
         self._mine: list[tuple[Cursor, Cursor]] = []
         self._row: Row | None = None  # what we wrote last, as far as we know
         self._beat = 0
+        self._cleared = now()
         self._closed = False
         self.failure: SyncstringError | None = None
         """What no waiting helps against: presence goes without the store then."""
@@ -137,7 +144,8 @@ class Presence:
     def begin(self) -> None:
         """Take part: from now on it costs a feed, and a row every `BEAT` seconds."""
         if not self._tasks and not self._closed:
-            self._tasks = [asyncio.create_task(self._carry(work)) for work in (self._watch, self._tell)]
+            works = (self._watch, self._tell, self._mind)
+            self._tasks = [asyncio.create_task(self._carry(work)) for work in works]
 
     # --- mine ------------------------------------------------------------
 
@@ -163,10 +171,11 @@ class Presence:
             self._moved.clear()
             await self._write()
             await asyncio.sleep(THROTTLE)
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(BEAT):
                     await self._moved.wait()
-            except TimeoutError:
+            if self._now() - self._cleared >= BEAT:
+                self._cleared = self._now()
                 await self._clear_out()
 
     async def _write(self) -> None:
@@ -229,15 +238,26 @@ class Presence:
                 told = here
                 yield here
                 continue
-            if self.failure is not None:
-                raise self.failure
+            if (trouble := self._trouble) is not None:
+                raise trouble
             now = self._now()
             ends = [seen.since + TIMEOUT - now for seen in self._seen.values() if not seen.gone]
             pause = min((end for end in ends if end >= 0), default=TIMEOUT) + 0.01
             await self._bell.until(partial(self._stirs, here), pause)
 
     def _stirs(self, told: list[Peer]) -> bool:
-        return self._closed or self.failure is not None or self.peers != told
+        return self._closed or self._trouble is not None or self.peers != told
+
+    @property
+    def _trouble(self) -> SyncstringError | None:
+        traffic = self._traffic
+        gone = traffic.broken if isinstance(traffic.broken, DocumentDeleted) else None
+        return self.failure or traffic.dead or gone
+
+    async def _mind(self) -> None:
+        """Tell those who wait when the document is no more."""
+        await self._traffic.bell.until(lambda: self._trouble)
+        self._bell.ring()
 
     async def _watch(self) -> None:
         link = self._traffic.link
@@ -274,12 +294,20 @@ class Presence:
         said = said_by(row)
         if said is None or said.session == self._document.session:
             return
-        if seen is None and len(self._seen) >= MAX_PEERS:
+        if seen is None and len(self._seen) >= MAX_PEERS and not self._make_room():
             return
         if seen is None or said.beat > seen.said.beat:
             known = [] if seen is None else seen.cursors
             self._seen[session] = new = _Seen(row, said, self._now(), cursors=known)
             self._place(new)
+
+    def _make_room(self) -> bool:
+        """Forget somebody who is gone, or who was silent for longest and too long; False if nobody was."""
+        session, last = min(self._seen.items(), key=lambda item: (not item[1].gone, item[1].since))
+        if not last.gone and self._now() - last.since <= TIMEOUT:
+            return False
+        del self._seen[session]
+        return True
 
     def settle(self) -> None:
         """The document has taken something in: what waited for it may have its place."""
@@ -317,10 +345,14 @@ class Presence:
                 return
             except StoreUnavailable:
                 await asyncio.sleep(PAUSE)
-            except SyncstringError as error:
-                self.failure = error
-                self._bell.ring()
-                return
+            except BaseException as error:
+                if not self._closed:
+                    broke = StoreError(f"presence broke down: {error!r:.200}")
+                    self.failure = error if isinstance(error, SyncstringError) else broke
+                    self._bell.ring()
+                if isinstance(error, Exception):
+                    return
+                raise
 
     async def close(self) -> None:
         """Be gone, for the others at once, if the store answers within `FAREWELL` seconds. Twice is fine."""

@@ -17,7 +17,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from datetime import tzinfo
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from syncstring._patch import Splice
@@ -30,12 +29,12 @@ from syncstring.errors import (
     StoreUnavailable,
     SyncstringError,
 )
-from syncstring.live import LiveDocument, Unsaved
+from syncstring.live import LiveDocument, Unsaved, check_call, seconds
 from syncstring.outbox import Outbox
 from syncstring.patch import Id, Patch
 from syncstring.presence import Peer, Presence
 from syncstring.store import Store
-from syncstring.traffic import State, Traffic, fresh_session
+from syncstring.traffic import LAST, State, Traffic, fresh_session
 
 __all__ = ["Change", "Session", "connect"]
 
@@ -69,7 +68,8 @@ class Session:
         self._readers = 0  # who waits for arrivals
         self._told: tuple[Any, ...] = ()  # the error that was raised by `arrival` last, and since when
         self._presence = Presence(document, traffic, asyncio.get_running_loop().time)
-        self._mending = asyncio.create_task(self._mend())
+        self._closing: asyncio.Task[None] | None = None
+        traffic.begin(self._mend())
 
     # --- where it stands ------------------------------------------------------------
 
@@ -81,6 +81,9 @@ class Session:
     async def until(self, state: State, timeout: float | None = None) -> None:
         """Wait for a state. `StoreUnavailable` past the limit; what no waiting helps against, as it is."""
         traffic = self._traffic
+        traffic.claim()
+        if timeout is not None:
+            seconds(timeout, "timeout")
         met = await self._bell.until(lambda: self.state in (state, "closed") or traffic.hopeless, timeout)
         if not met:
             raise StoreUnavailable(f"not {state} within {timeout:g} s; it goes on trying")
@@ -110,8 +113,8 @@ class Session:
 
         The document takes in what arrived in the same step that hands it over: apply it before you await
         again. Nothing may stand in between that takes a step of its own, as `asyncio.wait_for` does: use
-        `arrival` and `take` there. Raises what no waiting helps against, `DocumentDeleted` again and again,
-        else once: it may be called again and goes on then.
+        `arrival` and `take` there. Raises what no waiting helps against: `DocumentDeleted`, and a defect that
+        ended the session, again and again, else once: it may be called again and goes on then.
         """
         while await self.arrival():
             if splices := self.take():
@@ -146,8 +149,8 @@ class Session:
     @property
     def _trouble(self) -> SyncstringError | None:
         """What no waiting helps against and `arrival` hasn't raised yet."""
-        for error in (self._traffic.broken, self._traffic.failure):
-            if isinstance(error, DocumentDeleted):
+        for error in (self._traffic.dead, self._traffic.broken, self._traffic.failure):
+            if isinstance(error, DocumentDeleted) or (error is not None and error is self._traffic.dead):
                 return error
             if error is not None and self._said(error) != self._told:
                 return error
@@ -201,7 +204,7 @@ class Session:
             except ConflictingPatch:
                 if not self._readers:
                     raise
-                await self._bell.until(lambda: not self._conflicting)
+                await self._bell.until(lambda: not self._conflicting or self._traffic.dead)
 
     async def sync(self, timeout: float | None = None) -> list[Splice]:
         """`flush`, then take in all that others were acknowledged before; what the editor must apply, in
@@ -254,7 +257,7 @@ class Session:
 
     async def _within(self, timeout: float | None, work: Callable[[], Awaitable[None]]) -> None:
         """Do something, or say after the limit that it may still happen."""
-        limit = self.limit if timeout is None else timeout
+        limit = seconds(self.limit) if timeout is None else seconds(timeout, "timeout")
         self._traffic.check()
         try:
             async with asyncio.timeout(limit):
@@ -312,26 +315,50 @@ class Session:
     async def close(self) -> None:
         """Give everything back; what isn't acknowledged stays in the outbox on disk, if there is one.
 
-        The text and its history stay readable, editing raises `StoreError`. Twice is fine.
+        The text and its history stay readable, editing raises `StoreError`. Where this is cancelled, it goes
+        on, and a second call waits for it.
         """
+        if self._traffic.forked:  # connections, feeds and rows are the parent's
+            if self._kept is not None:
+                self._kept.close()
+            return
         self.document._closed = StoreError("the document was closed; open it again")
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close())
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
         try:
-            self._mending.cancel()
             await self._presence.close()
         finally:
             await self._traffic.end()
             if self._kept is not None:
                 self._kept.close()
 
-    async def _leave(self) -> None:
+    async def _leave(self, timeout: float | None = None) -> None:
         """The last `flush`, unless it was closed: no editor shows the text any more."""
         if self.state == "closed":
             return
         try:
-            await self.flush()
+            await self.flush(timeout)
         except ConflictingPatch:
             self.take()
-            await self.flush()
+            await self.flush(timeout)
+
+    async def _hurry(self) -> None:
+        """The last `flush` of one who is cancelled: perhaps with all tasks of the event loop, at its end."""
+        limit = min(self.limit, LAST)
+        try:
+            await self._leave(limit)
+        except StoreError:
+            if self._traffic.dead is None:
+                raise
+            await self._within(limit, self._push)
+
+    async def _push(self) -> None:
+        """Send without the task whose work that is."""
+        while self._traffic.joined and self._traffic.link.outbox:
+            await self._traffic.link.send()
 
 
 @asynccontextmanager
@@ -360,11 +387,13 @@ async def connect(
     Otherwise it costs one checkpoint and the newest patches, and raises what `open_store` does,
     `StoreUnavailable` past the limit, `UnknownVersion` if there is no such document, `DocumentDeleted`.
 
-    Leaving flushes, and raises what `flush` does.
+    Leaving flushes, and raises what `flush` does. Who is cancelled or interrupted waits no more than two
+    seconds for that.
     """
+    check_call(name, author, limit)
     if isinstance(store, Store) and options:
         raise PatchError(f"a store that is open takes no options: {', '.join(sorted(options))}")
-    kept = None if outbox is None else Outbox(Path(outbox))
+    kept = None if outbox is None else Outbox(outbox)
     traffic = None
     try:
         left = [Patch.from_row(row) for row in kept.rows()] if kept else []
@@ -390,10 +419,12 @@ async def connect(
         document._shown()
         session = Session(traffic, document, kept, limit)
     except BaseException:
-        if traffic is not None:
-            await traffic.end()
-        if kept is not None:
-            kept.close()
+        try:
+            if traffic is not None:
+                await traffic.end()
+        finally:
+            if kept is not None:
+                kept.close()
         raise
     if offline:
         traffic.come()
@@ -401,9 +432,9 @@ async def connect(
         traffic.carry()
     try:
         yield session
-    except BaseException:
+    except BaseException as error:
         with suppress(SyncstringError):
-            await session._leave()
+            await (session._leave() if isinstance(error, Exception) else session._hurry())
         raise
     else:
         await session._leave()

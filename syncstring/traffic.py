@@ -15,6 +15,8 @@ the outbox, and it is tried again when somebody asks. Where all this stands is o
 *Offline*: a feed has a gap, or a call got no answer. *Catching up*: every change is told again, and what was
 missed is being read. *Live*: whatever was acknowledged to anybody before now is here or on its way.
 
+A task of ours that dies is a defect: who waits is told so from then on, and nothing is live again.
+
 It touches queues only, and no document: `live` does that, in its caller's thread.
 """
 
@@ -40,7 +42,7 @@ from syncstring.store import Change as ChangeOfStore
 from syncstring.store import Feed, Gap, Ready, Store, open_store
 from syncstring.tags import read_tags
 
-__all__ = ["TURNS", "Bell", "StoreClock", "Traffic", "fresh_key", "fresh_session", "turned"]
+__all__ = ["LAST", "TURNS", "Bell", "StoreClock", "Traffic", "fresh_key", "fresh_session", "turned"]
 
 State: TypeAlias = Literal["offline", "catching up", "live", "closed"]
 Event: TypeAlias = Literal["ready", "missed", "read", "lost", "close"]
@@ -71,6 +73,7 @@ LONGEST_PAUSE: Final = 5.0
 HOPELESS_PAUSE: Final = 60.0  # before what no waiting helps against is tried again all the same
 AT_ONCE: Final = 100  # changes that are taken in before others in the event loop have their turn
 TRIM_AT: Final = 64 << 10  # bytes of an outbox on disk whose patches are all acknowledged
+LAST: Final = 2.0  # seconds for what is still to be done when somebody was interrupted and wants to leave
 
 
 def turned(state: State, event: Event) -> State:
@@ -171,11 +174,14 @@ class Traffic:
         """What no waiting helps against, of sending: the outbox waits until `drain` asks for it anew."""
         self.broken: SyncstringError | None = None
         """What no waiting helps against, of reading."""
+        self.dead: StoreError | None = None
+        """What a task of ours died of."""
         self.doubt = ""
         """What went wrong last and may pass by itself."""
         self.readies = 0
         """How often all feeds became ready."""
         self._tasks: list[asyncio.Task[None]] = []
+        self._ending: asyncio.Task[None] | None = None
         self._packing: asyncio.Task[None] | None = None
         self._tried = 0  # rows there were when packing was tried last
         self._post = asyncio.Event()
@@ -189,7 +195,7 @@ class Traffic:
     # --- states ------------------------------------------------------------
 
     def _turn(self, event: Event) -> None:
-        if self.state != "closed":
+        if self.state != "closed" and (self.dead is None or event in ("lost", "close")):
             self.state = turned(self.state, event)
             self.bell.ring()
 
@@ -210,14 +216,30 @@ class Traffic:
     @property
     def hopeless(self) -> SyncstringError | None:
         """What no waiting helps against, if there is something that keeps it from being live."""
-        return self.broken or (None if self.joined else self.failure)
+        return self.dead or self.broken or (None if self.joined else self.failure)
 
-    def check(self) -> None:
-        """`StoreError` in another process than the one that began, and after the end."""
-        if self.pid != os.getpid():
+    @property
+    def forked(self) -> bool:
+        """Whether this is another process than the one that began: nothing here is its own."""
+        return self.pid != os.getpid()
+
+    def claim(self) -> None:
+        """`StoreError` in another process than the one that began."""
+        if self.forked:
             raise StoreError("this process was forked after the document was opened; open it again here")
+
+    def check(self, alive: bool = False) -> None:
+        """`StoreError` in another process, after the end and, if it is to be `alive`, after a defect."""
+        self.claim()
         if self.state == "closed":
             raise StoreError("the document was closed; open it again")
+        if alive and self.dead is not None:
+            raise StoreError(str(self.dead))
+
+    @property
+    def _over(self) -> bool:
+        """Whether nothing happens any more."""
+        return self.dead is not None or self.state == "closed"
 
     def late(self, limit: float | None) -> str:
         """What to say when an answer doesn't come in time."""
@@ -235,7 +257,7 @@ class Traffic:
             doc = await find_document(store, self.name, fresh_key, self._create)
             if self._kept is not None:
                 self._kept.rows(doc, self.unnamed)
-            self.link.join(Archive(store, doc, fresh_key))
+            self.link.join(Archive(store, doc, fresh_key, aside=asyncio.to_thread))
             await self.link.listen()
             self._turn("ready")
             contents = await self.link.read()
@@ -244,9 +266,11 @@ class Traffic:
         except BaseException:
             if self.state != "offline":
                 self._turn("lost")
-            await self.link.close()
-            if self._given is None:
-                await store.close()
+            try:
+                await self.link.close()
+            finally:
+                if self._given is None:
+                    await store.close()
             raise
         self.store = store
         self.clock.learn(now)
@@ -259,34 +283,41 @@ class Traffic:
         """`join`, until the store answers."""
         pause = FIRST_PAUSE
         while True:
+            self._asked.clear()
             try:
                 return await self.join()
             except StoreUnavailable as error:
                 self.doubt = str(error)
                 self.bell.ring()
-            await asyncio.sleep(_about(pause))
+            await self._rest(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 
     async def reached(self) -> None:
         """Wait until `join` ended well once. Raises what no waiting helps against."""
         if not self.joined:
             self.failure = None
-            self._asked.set()
-            await self.bell.until(lambda: self.joined or self.failure or self.state == "closed")
+            self._ask()
+            await self.bell.until(lambda: self.joined or self.failure or self._over)
             if self.failure is not None:
                 raise self.failure
-            self.check()
+        self.check(alive=True)
+
+    def _ask(self) -> None:
+        """Somebody waits: pauses are cut short."""
+        self._asked.set()
+        self.bell.ring()
 
     def carry(self) -> None:
         """Start what keeps it going; before it `join` must have ended well."""
         work = [*map(self._listen, self.link.feeds), self._send(), self._catch_up(), self._look_past_gaps()]
-        self._begin(*work, self._read_whole())
+        self.begin(*work, self._read_whole())
 
     def come(self) -> None:
         """`reach` and `carry`, in the background: what is read is `found` then."""
-        self._begin(self._come())
+        self.begin(self._come())
 
-    def _begin(self, *work: Coroutine[Any, Any, None]) -> None:
+    def begin(self, *work: Coroutine[Any, Any, None]) -> None:
+        """Do this in the background until the end. Where a part of it breaks down, all calls say so."""
         tasks = [asyncio.create_task(each) for each in work]
         for task in tasks:
             task.add_done_callback(self._ended)
@@ -296,24 +327,24 @@ class Traffic:
         """None of them ends by itself, but for a defect of ours, or a store's: that isn't kept secret."""
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
         if error is not None and self.state != "closed":
-            self._break(StoreError(f"the session broke down: {error!r:.200}; connect again"))
+            self.dead = self.dead or StoreError(f"the session broke down: {error!r:.200}; connect again")
+            self._turn("lost")
 
     async def _come(self) -> None:
         while not self.joined:
-            self._asked.clear()
             try:
                 self.found = await self.reach()
             except SyncstringError as error:
                 self._fail(error)
-                await self._hopeless()
+                await self._rest(HOPELESS_PAUSE)
         self.failure = None
         self.carry()
         self.bell.ring()
 
-    async def _hopeless(self) -> None:
-        """Wait until somebody asks, or for a minute: rights may be given, a table restored."""
+    async def _rest(self, pause: float) -> None:
+        """A pause, cut short where somebody asks. In a minute rights may be given, a table restored."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(_about(HOPELESS_PAUSE)):
+            async with asyncio.timeout(_about(pause)):
                 await self._asked.wait()
 
     # --- what arrives ------------------------------------------------------------
@@ -392,10 +423,11 @@ class Traffic:
             except BaseException:
                 self._stale.set()
                 raise
-        self.broken = None
         if self.link.deleted:
             self._break(DocumentDeleted(f"document {self.link.doc} was deleted"))
-        elif not self.link.stale and not self._gaps:
+        elif not self.wanting:  # else what was read isn't all of the text
+            self.broken = None
+        if not (self.broken or self.wanting or self.link.stale or self._gaps):
             if self.state == "offline":
                 self._turn("ready")
             self._turn("read")
@@ -421,19 +453,24 @@ class Traffic:
         return self._wanted.is_set()
 
     def want_whole(self) -> None:
-        """Read from the beginning, in the background: it is `found` then."""
+        """Read from the beginning, in the background: it is `found` then, and not live before."""
         self._wanted.set()
+        if self.state == "live":
+            self._turn("missed")
 
     async def find_whole(self) -> None:
         """Read from the beginning: it is `found` then."""
         self.found = await self.link.archive.read(whole=True)
         self._wanted.clear()
+        if self.state != "live":
+            self.look()
         self.bell.ring()
 
     async def _read_whole(self) -> None:
         pause = FIRST_PAUSE
         while True:
             await self._wanted.wait()
+            readies = self.readies
             try:
                 await self.find_whole()
                 pause = FIRST_PAUSE
@@ -442,8 +479,9 @@ class Traffic:
                 await asyncio.sleep(_about(pause))
                 pause = min(2 * pause, LONGEST_PAUSE)
             except SyncstringError as error:
-                self._wanted.clear()
                 self._break(error)
+                met = partial(lambda readies: not self.wanting or self._ready_since(readies), readies)
+                await self.bell.until(met, _about(HOPELESS_PAUSE))
 
     # --- what is sent ------------------------------------------------------------
 
@@ -464,6 +502,8 @@ class Traffic:
                 try:
                     await self.link.send()
                     pause = FIRST_PAUSE
+                    if self.state == "offline" and not (self._gaps or self.broken):
+                        self._turn("ready")  # it answers, whether or not anybody reads what arrives
                     self._trim()
                     self._pack_soon()
                     self.bell.ring()
@@ -473,12 +513,15 @@ class Traffic:
                     pause = min(2 * pause, LONGEST_PAUSE)
                 except SyncstringError as error:
                     self._fail(error)
-                    await self._hopeless()
+                    await self._rest(HOPELESS_PAUSE)
 
     async def _regained(self, readies: int, pause: float) -> None:
-        """A pause, cut short where feeds come back and what was missed is read: then it is worth a try."""
-        if await self.bell.until(partial(self._ready_since, readies), pause):
-            await self.bell.until(lambda: self.state != "catching up", LONGEST_PAUSE)
+        """A pause, cut short where somebody asks, or feeds come back and what was missed is read: then it is
+        worth a try."""
+        asked = self._asked.is_set
+        await self.bell.until(lambda: asked() or self._ready_since(readies), pause)
+        if self._ready_since(readies):
+            await self.bell.until(lambda: asked() or self.state != "catching up", LONGEST_PAUSE)
 
     def _trim(self) -> None:
         """An outbox on disk doesn't grow for ever, though nobody flushes."""
@@ -490,13 +533,13 @@ class Traffic:
     async def drain(self) -> None:
         """Wait until the outbox is empty. Raises what no waiting helps against."""
         self.failure = None
-        self._asked.set()
         self._post.set()
-        await self.bell.until(lambda: not self.link.outbox or self.failure or self.state == "closed")
+        self._ask()
+        await self.bell.until(lambda: not self.link.outbox or self.failure or self._over)
         if self.failure is not None:
             raise self.failure
         if self.link.outbox:
-            self.check()
+            self.check(alive=True)
 
     def withdraw(self) -> list[Patch]:
         """Take everything out of the outbox, parents first."""
@@ -504,7 +547,7 @@ class Traffic:
         self.link.outbox.clear()
         self.link.forget(patches)
         self.failure = None
-        self._asked.set()
+        self._ask()
         return patches
 
     # --- packing, the end ------------------------------------------------------------
@@ -523,17 +566,23 @@ class Traffic:
                 self._tried = 0
 
     async def end(self) -> None:
-        """Stop everything; what isn't acknowledged stays in the outbox. Twice is fine."""
-        if self.state == "closed":
-            return
-        self._turn("close")
+        """Stop everything; what isn't acknowledged stays in the outbox. It goes on where this is cancelled,
+        and a second call waits for it."""
+        if self._ending is None:
+            self._turn("close")
+            self._ending = asyncio.create_task(self._end())
+        await asyncio.shield(self._ending)
+
+    async def _end(self) -> None:
         tasks = [*self._tasks, *([] if self._packing is None else [self._packing])]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self.link.close()
-        if self.joined and self._given is None:
-            await self.store.close()
+        try:
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self.link.close()
+        finally:
+            if self.joined and self._given is None:
+                await self.store.close()
 
 
 def _about(pause: float) -> float:
@@ -542,5 +591,9 @@ def _about(pause: float) -> float:
 
 
 def _told(url: str) -> str:
-    """A URL without what is secret: neither user and password, nor options."""
-    return re.sub(r"//[^/?]*@", "//", url).partition("?")[0]
+    """A URL without what is secret: neither user and password, nor options. Where it isn't sure what is a
+    password's end, the scheme alone."""
+    if "://" not in url:
+        return url.partition("?")[0]
+    sure = re.fullmatch(r"(\w+://)(?:[^/?#]*@)?([^?#@]*)(?:[?#][^@]*)?", url)
+    return sure[1] + sure[2] if sure else url.partition("//")[0]

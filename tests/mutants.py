@@ -601,7 +601,7 @@ FAULTS: list[Fault] = [
         "live_session",
         (
             "traffic.py",
-            "                    self._fail(error)\n                    await self._hopeless()\n",
+            "                    self._fail(error)\n                    await self._rest(HOPELESS_PAUSE)\n",
             "                    await asyncio.sleep(_about(pause))\n",
         ),
     ),
@@ -609,6 +609,53 @@ FAULTS: list[Fault] = [
         "the outbox on disk is emptied while patches wait",
         "live_session::test_an_outbox_on_disk_is_not_emptied_while_patches_wait live_session",
         ("traffic.py", "kept.size > TRIM_AT and not self.link.outbox:", "kept.size > TRIM_AT:"),
+    ),
+    fault(
+        "a session one of whose tasks died counts as live again",
+        "live_session::test_a_session_one_of_whose_tasks_died_is_never_live_again_and_every_wait_says_so "
+        "live_session",
+        ("traffic.py", ' and (self.dead is None or event in ("lost", "close")):', ":"),
+    ),
+    fault(
+        "it is live though a part of the text was never read",
+        "live_session::test_it_is_not_live_before_the_whole_text_was_read_though_that_failed_for_good_once "
+        "live_session",
+        (
+            "traffic.py",
+            "if not (self.broken or self.wanting or self.link",
+            "if not (self.broken or self.link",
+        ),
+        ("traffic.py", "        elif not self.wanting:  # else", "        else:  #"),
+    ),
+    fault(
+        "a forked process changes the outbox of its parent",
+        "outbox::test_a_forked_process_may_read_an_outbox_and_not_change_it outbox",
+        ("outbox.py", "        if self._pid != os.getpid():\n", "        if False:\n"),
+    ),
+    fault(
+        "a forked process makes patches under its parent's session id",
+        "session::test_a_fork_makes_no_patch_and_leaves_the_outbox_of_its_parent_alone session",
+        ("live.py", "        self._traffic.claim()\n        patch = super()", "        patch = super()"),
+    ),
+    fault(
+        "a close that was cancelled counts as done",
+        "live_session::test_a_close_that_is_cancelled_goes_on_and_a_second_one_waits_for_it live_session",
+        (
+            "session.py",
+            "            self._closing = asyncio.create_task(self._close())\n"
+            "        await asyncio.shield(self._closing)\n",
+            "            self._closing = asyncio.create_task(self._close())\n"
+            "            await self._closing\n",
+        ),
+    ),
+    fault(
+        "who moves all the time clears nothing out",
+        "presence::test_who_moves_all_the_time_clears_out_what_crashed_sessions_left presence",
+        (
+            "presence.py",
+            "                    await self._moved.wait()\n            if",
+            "                    await self._moved.wait()\n                    continue\n            if",
+        ),
     ),
     fault(
         "whoever was here once is here for ever",

@@ -77,6 +77,27 @@ def within(limit: float, ask: Callable[[], Any]) -> Any:
     return value
 
 
+class Guard:
+    """Sees to it that a group of processes, stopped or not, and a folder don't outlive us: a shell that waits
+    for the end of a pipe that we hold."""
+
+    def __init__(self, group: int, folder: str = "") -> None:
+        self._shell = subprocess.Popen(
+            ["sh", "-c", 'read line; kill -9 "-$1"; [ -z "$2" ] || rm -rf "$2"', "sh", str(group), folder],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def leave(self) -> None:
+        """They are gone already."""
+        self._shell.kill()
+        self._shell.wait()
+        if self._shell.stdin is not None:
+            self._shell.stdin.close()
+
+
 class Address:
     """Where a server is, and questions to it."""
 
@@ -142,7 +163,9 @@ class Server(Address):
         folder: Path | None = None,
         join: Iterable[int] = (),
         options: Iterable[str] = (),
+        own: bool = False,
     ) -> None:
+        """In a folder of its own, or in a given one; if that is `own`, it goes too when we die."""
         super().__init__("127.0.0.1", free_port())
         self._options = list(options)  # of the command, more than are always given
         self.name = name
@@ -150,8 +173,8 @@ class Server(Address):
         self.process: subprocess.Popen[bytes] | None = None
         self.starts = 0
         self._join = list(join)
-        self._guard: subprocess.Popen[bytes] | None = None
-        self._own = folder is None
+        self._guard: Guard | None = None
+        self._own = own or folder is None
         self.folder = Path(tempfile.mkdtemp(prefix="syncstring-rethink-")) if folder is None else folder
         self._data = self.folder / name
         self._log = self.folder / f"{name}.log"
@@ -176,7 +199,7 @@ class Server(Address):
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         self.process = process
-        self._watch(process.pid)
+        self._guard = Guard(process.pid, str(self.folder) if self._own else "")
         self.starts += 1
         while True:
             if process.poll() is not None:
@@ -190,24 +213,10 @@ class Server(Address):
                 raise TimeoutError(f"server {self.name} took no connection within {LIMIT:g} s")
             time.sleep(0.01)
 
-    def _watch(self, pid: int) -> None:
-        """See to it that it doesn't outlive us: a shell waits for the end of a pipe that we hold."""
-        own = str(self.folder) if self._own else ""
-        self._guard = subprocess.Popen(
-            ["sh", "-c", 'read line; kill -9 "-$1"; [ -z "$2" ] || rm -rf "$2"', "sh", str(pid), own],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-
     def _ended(self) -> None:
         self.process = None
         if self._guard is not None:
-            self._guard.kill()
-            self._guard.wait()
-            if self._guard.stdin is not None:
-                self._guard.stdin.close()
+            self._guard.leave()
             self._guard = None
 
     @property
@@ -303,7 +312,7 @@ class Cluster:
         self.servers: list[Server] = []
         for number in range(count):
             join = [self.servers[0].cluster_port] if self.servers else []
-            self.servers.append(Server(f"n{number + 1}", self.folder, join))
+            self.servers.append(Server(f"n{number + 1}", self.folder, join, own=True))
 
     def __enter__(self) -> Self:
         try:

@@ -22,6 +22,9 @@ BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
 import recordings  # noqa: E402
+import rethink  # noqa: E402
+import rethink_page  # noqa: E402
+import rethink_tasks  # noqa: E402
 import run  # noqa: E402
 import table  # noqa: E402
 import tasks  # noqa: E402
@@ -30,9 +33,9 @@ LETTERS = "ab \né漢😀"
 SEQUENTIAL = ("automerge-paper", "sveltecomponent", "json-crdt-patch")
 
 
-def bench(*options: str | Path) -> subprocess.CompletedProcess[str]:
+def bench(*options: str | Path, script: str = "run.py") -> subprocess.CompletedProcess[str]:
     """`make bench` with options, as a process."""
-    command = [sys.executable, str(BENCHMARKS / "run.py"), *map(str, options)]
+    command = [sys.executable, str(BENCHMARKS / script), *map(str, options)]
     return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
 
 
@@ -234,6 +237,78 @@ def test_a_trace_that_can_not_be_read_is_left_out_in_one_line(tmp_path: Path) ->
     done = bench("--traces", tmp_path, "--runs", "1", "--only", "typing")
     assert done.returncode == 2
     assert "bench: trace sveltecomponent can't be replayed: " in done.stderr
+
+
+# --- through RethinkDB ----------------------------------------------------------------------------------
+
+
+def tables(page: str) -> dict[str, list[list[str]]]:
+    """The cells of a page's tables, by the heading above each."""
+    found: dict[str, list[list[str]]] = {}
+    title = ""
+    for line in page.splitlines():
+        if line.startswith("#"):
+            title = line.lstrip("# ")
+        elif line.startswith("| ") and "---" not in line:
+            found.setdefault(title, []).append([cell.strip() for cell in line.strip("|").split("|")])
+    return found
+
+
+@pytest.mark.slow
+def test_everything_is_measured_through_a_server_and_has_a_figure(servers: None, tmp_path: Path) -> None:
+    output = tmp_path / "README.md"
+    before = (BENCHMARKS / "README.md").read_bytes()
+    done = bench("--quick", "--json", "--output", output, script="rethink.py")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert not found["refused"]
+    page = output.read_text(encoding="utf-8")
+    titles = {
+        "A keystroke, until a peer shows it": 5,
+        "Patches per second": len(rethink.QUICK.rates) + 1,
+        "Catching up": 4,
+        "After a kill": 5,
+        "Much that is open": len(rethink.QUICK.held),
+    }
+    cells = tables(page)
+    assert {title: len(rows) - 1 for title, rows in cells.items()} == titles
+    for rows in cells.values():
+        assert {len(row) for row in rows} == {len(rows[0])}
+        assert all(any(cell[:1].isdigit() for cell in row[1:]) for row in rows[1:]), rows
+    assert found["keystrokes"][0]["peer, median"][0] > 0
+    for secret in (str(tmp_path), str(BENCHMARKS.parent), platform.node()):
+        assert secret not in page
+    assert (BENCHMARKS / "README.md").read_bytes() == before
+
+
+def test_without_a_server_nothing_is_measured_and_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    done = bench(script="rethink.py")
+    assert done.returncode == 2
+    assert done.stderr == "bench: nothing can be measured: no `rethinkdb` on PATH\n"
+    assert done.stdout == ""
+
+
+def test_a_task_whose_result_is_wrong_has_no_figure() -> None:
+    results = rethink.Results(rethink.QUICK)
+    with rethink._refusing(results, "this"):
+        rethink_tasks.expect(1 == 2, "one is not two")
+    assert results.refused == {"this": "Wrong: one is not two"}
+    assert "###" not in rethink_page.section(results)
+
+
+def test_the_part_about_rethinkdb_is_put_in_place_of_the_old_and_kept_by_the_rest(tmp_path: Path) -> None:
+    page = tmp_path / "README.md"
+    rethink_page.put("## One\n", page)
+    assert page.read_text() == f"{rethink_page.BEGIN}\n\n## One\n\n{rethink_page.END}\n"
+    page.write_text("# Above\n")
+    assert rethink_page.part(page) == ""
+    rethink_page.put("## One\n", page)
+    once = page.read_text()
+    assert once.startswith("# Above\n\n<!--") and "## One" in once
+    assert once == "# Above\n" + rethink_page.part(page)
+    rethink_page.put("## Two\n", page)
+    assert page.read_text() == once.replace("One", "Two")
 
 
 # --- recordings -----------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from live import STORES, Editor, Place, rethink_database, run, steps  # noqa: F401
+from live import STORES, Editor, Hurried, Place, rethink_database, run, steps  # noqa: F401
 
 import syncstring
 from syncstring._patch import apply
@@ -37,7 +37,7 @@ from syncstring.patch import Patch
 from syncstring.session import Session, connect
 from syncstring.store import Verdict, open_store
 from syncstring.testing.faults import FAULTS
-from syncstring.traffic import TURNS, Event, State, fresh_key, turned
+from syncstring.traffic import TURNS, Event, State, Traffic, fresh_key, turned
 
 pytestmark = pytest.mark.filterwarnings("ignore:SQLite")
 
@@ -304,19 +304,23 @@ def test_a_store_that_is_given_open_stays_open_and_takes_no_options() -> None:
 def test_a_forked_process_has_to_connect_anew(place: Place) -> None:
     async def scenario(place: Place) -> None:
         session = await place.connect()
+        session.document.insert(0, "typed before, ")
         reading, writing = os.pipe()
         pid = os.fork()
         if pid == 0:
-            said = "no error"
-            try:
-                session.document.insert(0, "child")
-                session.take()
-            except StoreError as error:
-                said = str(error)
-            os.write(writing, said.encode())
+            said = []
+            document = session.document
+            for call in (lambda: document.insert(0, "child"), document.commit, document.undo, session.take):
+                try:
+                    call()
+                    said.append("no error")
+                except StoreError as error:
+                    said.append(str(error))
+            os.write(writing, "\n".join(said).encode())
             os._exit(0)
         os.waitpid(pid, 0)
-        assert b"forked" in os.read(reading, 1_000)
+        said = os.read(reading, 1_000).splitlines()
+        assert len(said) == 4 and all(b"forked" in each for each in said)
         os.close(reading)
         os.close(writing)
         typed(session, "parent")
@@ -478,6 +482,61 @@ def test_a_defect_that_stops_a_session_is_told_and_not_waited_for() -> None:
             with pytest.raises(StoreError, match=r"broke down: ZeroDivisionError.*connect again"):
                 async for _ in session.changes():
                     pass
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("ended", ["by an error", "by a cancellation"])
+def test_a_session_one_of_whose_tasks_died_is_never_live_again_and_every_wait_says_so(ended: str) -> None:
+    async def scenario() -> None:
+        store = MemoryStore()
+        with pytest.raises(StoreError, match="broke down"):
+            async with connect(store, "notes", author="ada") as session:
+                died = RuntimeError("a defect") if ended == "by an error" else asyncio.CancelledError()
+                allow = refusing(store, died)
+                typed(session, "unsent")
+                waiting = asyncio.ensure_future(session.flush())
+                with pytest.raises(StoreError, match=r"broke down.*connect again"):
+                    await waiting
+                allow()
+                cut(session)
+                mended(session)
+                await asyncio.sleep(300)
+                assert session.state == "offline"
+                now = asyncio.get_running_loop().time()
+                here = session.presence_changes()
+                for call in (
+                    session.flush,
+                    session.sync,
+                    session.read_history,
+                    session.arrival,
+                    lambda: session.until("live"),
+                    session.arrival,
+                    lambda: anext(here),
+                ):
+                    with pytest.raises(StoreError, match=r"broke down.*connect again"):
+                        for _ in range(2):  # presence says who is here first
+                            await call()
+                assert asyncio.get_running_loop().time() == now, "nothing is waited for"
+                session.document.insert(0, "still kept ")
+                session.document.commit()
+                assert len(session.unsaved) == 2
+
+    run(scenario())
+
+
+def test_a_session_whose_look_for_parents_died_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        async with connect(MemoryStore(), "notes", author="ada") as session:
+            monkeypatch.delattr("syncstring.session.PATIENCE")
+            row = Patch((9, "other"), [(1, "absent")], [(0, 0, "x")], "o", 0).to_row(
+                session._traffic.link.doc
+            )
+            await session._traffic.store.insert("patches", [row])
+            with pytest.raises(StoreError, match="broke down: NameError"):
+                async for _ in session.changes():
+                    pass
+            await session.flush()  # nothing is unsent
 
     run(scenario())
 
@@ -878,6 +937,48 @@ def test_it_begins_with_a_checkpoint_only_if_nothing_stands_beside_it(
     memory.run(scenario)
 
 
+def test_it_is_not_live_before_the_whole_text_was_read_though_that_failed_for_good_once(
+    memory: Place,
+) -> None:
+    async def scenario(place: Place) -> None:
+        ada = await place.connect("ada")
+        typed(ada, *"abcdefgh")
+        await ada.flush()
+        await ada.pack()
+        async with connect(place.given(), place.name, author="bob", offline=True) as bob:
+            bob.document.insert(0, "X")
+            while bob._traffic.found is None:
+                await steps()
+            store = bob._traffic.store
+            get, refuses = store.get, True
+
+            async def refused(table: str, keys: Any) -> Any:
+                if table == "packs" and refuses:
+                    raise StoreError("no right to read packs")
+                return await get(table, keys)
+
+            store.get = refused  # type: ignore[method-assign]
+            with pytest.raises(StoreError, match="no right to read packs"):
+                async for _ in bob.changes():
+                    pass
+            for _ in range(20):
+                await asyncio.sleep(10)
+                assert bob.state != "live"
+            with pytest.raises(StoreError, match="no right to read packs"):
+                await bob.sync()
+            with pytest.raises(StoreError, match="no right to read packs"):
+                await bob.until("live")
+            refuses = False
+            reading = asyncio.ensure_future(Editor(bob).live())
+            while bob.state != "live":
+                await asyncio.sleep(1)
+            await steps(5)
+            assert bob.document.text in ("Xabcdefgh", "abcdefghX")
+            reading.cancel()
+
+    memory.run(scenario)
+
+
 def test_an_offline_session_that_typed_nothing_begins_with_the_checkpoint(memory: Place) -> None:
     async def scenario(place: Place) -> None:
         ada = await place.connect("ada")
@@ -918,6 +1019,156 @@ def test_no_password_of_a_url_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         assert "secret" not in str(failure.value)
 
     run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("rethinkdb://ada:se/cret@h/one", "rethinkdb:"),
+        ("rethinkdb://ada:se?cret@h/one", "rethinkdb:"),
+        ("rethinkdb://ada:se#cret@h/one", "rethinkdb:"),
+        ("rethinkdb://ada:x@se/cret@h/one", "rethinkdb:"),
+        ("rethinkdb://ada:x@secret@h/one", "rethinkdb://h/one"),
+        ("rethinkdb://h:1,[::1]:2/one?password_file=secret", "rethinkdb://h:1,[::1]:2/one"),
+        ("/home/ada@home/team.db", "/home/ada@home/team.db"),
+    ],
+)
+def test_of_a_url_only_what_is_surely_no_secret_is_told(url: str, told: str) -> None:
+    assert Traffic(url, "notes", True, {}).url == told
+
+
+def test_a_state_is_offline_no_longer_than_the_store_though_nobody_reads(
+    memory: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("syncstring.link.ARRIVALS", 10)
+
+    async def scenario(place: Place) -> None:
+        ada, bob = await place.connect("ada"), await place.connect("bob")
+        typed(bob, *"0123456789abcdefghij")
+        await bob.flush()
+        store = ada._traffic.store
+        assert isinstance(store, MemoryStore)
+        silent(store)
+        typed(ada, "x")
+        await ada.until("offline")
+        store.faults = None
+        await ada.flush()
+        assert ada._traffic.link.full
+        assert ada.state == "catching up"
+
+    memory.run(scenario)
+
+
+def test_who_flushes_waits_for_no_pause_of_those_before(memory: Place) -> None:
+    async def scenario(place: Place) -> None:
+        store = place.given()
+        assert isinstance(store, MemoryStore)
+        silent(store)
+        clock = asyncio.get_running_loop().time
+        for offline in (True, False):
+            async with connect(store, place.name, author="ada", offline=True) as session:
+                if not offline:
+                    await session.flush()
+                    silent(store)
+                typed(session, "x")
+                for _ in range(50):
+                    await asyncio.sleep(7)  # not in step with the pauses
+                    now = clock()
+                    with pytest.raises(StoreUnavailable):
+                        await session.flush(0.1)
+                store.faults = None
+                await asyncio.sleep(0)
+                now = clock()
+                await session.flush(0.1)
+                assert clock() - now < 0.1
+
+    memory.run(scenario)
+
+
+# --- leaving -----------------------------------------------------------------------------------------------
+
+
+def test_who_is_cancelled_leaves_within_two_seconds_whatever_the_limit(memory: Place) -> None:
+    async def scenario(place: Place) -> None:
+        store = place.given()
+        assert isinstance(store, MemoryStore)
+
+        async def work() -> None:
+            async with connect(store, place.name, author="ada", limit=30) as session:
+                silent(store)
+                typed(session, "unsent")
+                await asyncio.sleep(1_000)
+
+        working = asyncio.ensure_future(work())
+        await asyncio.sleep(5)
+        now = asyncio.get_running_loop().time()
+        working.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await working
+        assert asyncio.get_running_loop().time() - now < 2.1
+
+    memory.run(scenario)
+
+
+def test_the_last_words_are_sent_though_the_event_loop_ends_with_all_its_tasks(tmp_path: Path) -> None:
+    async def main() -> None:
+        typing = asyncio.Event()
+
+        async def edit() -> None:
+            async with connect(tmp_path / "team.db", "notes", author="ada") as session:
+                session.document.insert(0, "last words")
+                typing.set()
+                await asyncio.sleep(1_000)
+
+        editing = asyncio.ensure_future(edit())
+        await typing.wait()
+        assert not editing.done()
+
+    asyncio.run(main())
+    with syncstring.open(tmp_path / "team.db", "notes", author="bob") as document:
+        assert document.text == "last words"
+
+
+@pytest.mark.parametrize("slow", ["presence", "feeds", "store"])
+def test_a_close_that_is_cancelled_goes_on_and_a_second_one_waits_for_it(slow: str, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with connect("memory:", "notes", author="ada", outbox=tmp_path / "outbox") as session:
+            typed(session, "text")
+            await session.flush()
+            session.show_cursors([0])
+            await asyncio.sleep(1)
+            traffic = session._traffic
+            within = {"presence": session._presence, "feeds": traffic.link, "store": traffic.store}[slow]
+            close, loose, began = within.close, asyncio.Event(), 0
+
+            async def slowly() -> None:
+                nonlocal began
+                began += 1
+                await loose.wait()
+                await close()
+
+            within.close = slowly  # type: ignore[method-assign, union-attr]
+            for _ in range(3):
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(session.close(), 1)
+            assert began == 1
+            with pytest.raises(StoreError, match="closed"):
+                session.document.insert(0, "late")
+            closing = asyncio.ensure_future(session.close())
+            await steps(5)
+            assert not closing.done()
+            loose.set()
+            await closing
+            assert session.state == "closed"
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+            Outbox(tmp_path / "outbox").close()
+
+    async def limited() -> None:  # a limit of `run` would be a task more
+        async with asyncio.timeout(3_600):
+            await scenario()
+
+    with asyncio.Runner(loop_factory=Hurried) as runner:
+        runner.run(limited())
 
 
 def test_a_long_time_offline_costs_what_was_typed_and_is_sent_in_order_once(memory: Place) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +114,28 @@ class Nearly:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.file, name)
+
+
+def test_a_forked_process_may_read_an_outbox_and_not_change_it(tmp_path: Path) -> None:
+    kept = Outbox(tmp_path / "outbox")
+    kept.add([row(1, "before")])
+    pid = os.fork()
+    if pid == 0:
+        refused = 0
+        for call in (lambda: kept.add([row(2, "child")]), lambda: kept.replace([]), kept.clear):
+            with suppress(StoreError):
+                call()
+                continue
+            refused += 1
+        kept.close()
+        os._exit(refused)
+    kept.add([row(2, "after")])
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 3
+    kept.add([row(3, "and later")])
+    kept.close()
+    again = Outbox(tmp_path / "outbox")
+    assert again.rows(DOC) == [row(1, "before"), row(2, "after"), row(3, "and later")]
+    again.close()
 
 
 def test_a_disk_that_takes_a_call_in_pieces_has_all_of_it(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from live import STORES, Editor, Place, rethink_database, steps  # noqa: F401
 
 from syncstring._patch import apply, map_position
+from syncstring.archive import delete_document
 from syncstring.backends.memory import Faults, MemoryStore
-from syncstring.errors import PatchError, StoreError
+from syncstring.errors import DocumentDeleted, PatchError, StoreError
 from syncstring.patch import Id
 from syncstring.presence import (
     BEAT,
@@ -481,6 +482,83 @@ def test_a_session_without_rights_goes_without_presence_and_says_why(memory: Pla
         ada.document.insert(0, "still works ")
         await ada.flush()
         assert carets(ada) == [[13]]
+
+    memory.run(scenario)
+
+
+def test_who_moves_all_the_time_clears_out_what_crashed_sessions_left(memory: Place) -> None:
+    async def scenario(place: Place) -> None:
+        ada, bob = await two(place, "text")
+        ada.show_cursors([0])
+        await seen(bob, ("ada", [0]))
+        crash(ada)
+        for number in range(int((LEFT + 2 * BEAT) / (BEAT / 5))):
+            bob.show_cursors([number % 4])
+            await asyncio.sleep(BEAT / 5)
+        assert rows(place) == [(bob._traffic.link.doc, bob.document.session)]
+
+    memory.run(scenario)
+
+
+@pytest.mark.parametrize("how", ["left", "crashed", "stayed"])
+def test_who_comes_takes_the_place_of_whoever_is_gone(
+    memory: Place, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("syncstring.presence.MAX_PEERS", 3)
+
+    async def scenario(place: Place) -> None:
+        bob = await place.connect("bob")
+        assert bob.presence == []
+        for number in range(3):
+            session = await place.connect(f"first {number}")
+            session.show_cursors([0])
+            await asyncio.sleep(1)
+            if how == "left":
+                await session.close()
+            elif how == "crashed":
+                crash(session)
+        await asyncio.sleep(TIMEOUT + 5)
+        eve = await place.connect("eve")
+        eve.show_cursors([0])
+        await asyncio.sleep(1)
+        here = [peer.author for peer in bob.presence]
+        assert here == (["first 0", "first 1", "first 2"] if how == "stayed" else ["eve"])
+        assert len(bob._presence._seen) <= 3
+
+    memory.run(scenario)
+
+
+def test_presence_of_a_deleted_document_says_so_and_ends(memory: Place) -> None:
+    async def scenario(place: Place) -> None:
+        ada = await place.connect("ada")
+        changes = ada.presence_changes()
+        assert await anext(changes) == []
+        waiting = asyncio.ensure_future(anext(changes))
+        await asyncio.sleep(1)
+        store = await place.store()
+        await delete_document(store, place.name)
+        now = asyncio.get_running_loop().time()
+        with pytest.raises(DocumentDeleted):
+            await waiting
+        assert asyncio.get_running_loop().time() - now < 1
+
+    memory.run(scenario)
+
+
+def test_a_defect_in_presence_is_told_there_and_stops_nothing_else(memory: Place) -> None:
+    async def scenario(place: Place) -> None:
+        ada = await place.connect("ada")
+
+        async def broken(*_: Any) -> Any:
+            raise ZeroDivisionError("a defect")
+
+        ada._traffic.store.swap = broken  # type: ignore[method-assign]
+        with pytest.raises(StoreError, match="presence broke down: ZeroDivisionError"):
+            async for _ in ada.presence_changes():
+                pass
+        ada.document.insert(0, "still works")
+        await ada.flush()
+        assert ada.state == "live"
 
     memory.run(scenario)
 

@@ -53,8 +53,15 @@ def test_a_frozen_server_takes_connections_and_answers_once_it_is_thawed(servers
         assert "test" in server.insist(lambda r: r.db_list())
 
 
-def test_nothing_is_left_of_a_server_whose_process_was_killed(servers: None) -> None:
-    code = "from rethink_servers import *\ns = Server()\ns.start()\nprint(s.process.pid, s.folder)\ninput()"
+@pytest.mark.parametrize("count", [1, 3])
+def test_nothing_is_left_of_servers_whose_owner_was_killed(servers: None, count: int) -> None:
+    code = (
+        "from rethink_servers import *\n"
+        f"cluster = Cluster({count})\n"
+        "cluster.__enter__()\n"
+        "print(cluster.folder, *(server.process.pid for server in cluster.servers))\n"
+        "input()"
+    )
     owner = subprocess.Popen(
         [sys.executable, "-u", "-c", code],
         cwd=TESTS,
@@ -63,17 +70,18 @@ def test_nothing_is_left_of_a_server_whose_process_was_killed(servers: None) -> 
         text=True,
     )
     assert owner.stdout is not None
-    pid, folder = owner.stdout.readline().split()
+    folder, *pids = owner.stdout.readline().split()
+    assert len(pids) == count
     assert Path(folder).is_dir()
     owner.send_signal(signal.SIGKILL)
     owner.communicate()
 
-    def gone() -> bool:
+    def gone(pid: str) -> bool:
         with suppress(OSError):
             return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
         return True
 
-    until(gone)
+    until(lambda: all(map(gone, pids)))
     until(lambda: not Path(folder).exists())
 
 

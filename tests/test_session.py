@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,8 +59,6 @@ def get(path: str, opened: list[StoredDocument]):
 
 
 def run(coroutine):
-    import asyncio
-
     return asyncio.run(coroutine)
 
 
@@ -350,7 +350,7 @@ def test_a_line_that_a_crash_cut_off_is_left_out(path, tmp_path, get):
     first._traffic.post = type(first._traffic).post.__get__(first._traffic)  # type: ignore[method-assign]
     first.close()
     with outbox.open("ab") as file:
-        file.write(b'{"v":1,"id":["')
+        file.write(b'{"author":"ada","del')
     again = get("ada", outbox=outbox)
     again.sync()
     assert again.text == "whole"
@@ -385,6 +385,64 @@ def test_a_fork_has_to_open_anew(get):
     document.insert(0, "the ")
     document.sync()
     assert document.text == "the parent"
+
+
+def in_a_fork(act) -> str:
+    """What a call says in a forked process."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        said = "no error"
+        try:
+            act()
+        except Exception as error:
+            said = f"{type(error).__name__}: {error}"
+        os.write(writing, said.encode())
+        os._exit(0)
+    os.waitpid(pid, 0)
+    os.close(writing)
+    said = os.read(reading, 1_000).decode()
+    os.close(reading)
+    return said
+
+
+def test_a_fork_makes_no_patch_and_leaves_the_outbox_of_its_parent_alone(get, tmp_path):
+    document = get(outbox=tmp_path / "outbox")
+    document._traffic.post = lambda patches: None
+    document.insert(0, "first ")
+    document.commit()
+    document.insert(6, "typed before the fork")
+    on_disk = (tmp_path / "outbox").read_bytes()
+    patch = Patch((1, "elsewhere"), (), [(0, 0, "x")], "bob", 0)
+    calls = {
+        "splice": lambda: document.insert(0, "child"),
+        "set_text": lambda: document.set_text("child"),
+        "commit": document.commit,
+        "undo": document.undo,
+        "redo": document.redo,
+        "revert": lambda: document.revert(document.heads),
+        "restore": lambda: document.restore(document.heads),
+        "edit_at": lambda: document.edit_at(document.heads, [(0, 0, "child")]),
+        "bring": lambda: document.bring([patch]),
+        "pull": document.pull,
+        "flush": document.flush,
+        "sync": document.sync,
+        "pack": document.pack,
+    }
+    for name, call in calls.items():
+
+        def child(call=call) -> None:
+            before = document.heads, document.uncommitted, list(document.outgoing)
+            try:
+                call()
+            finally:
+                assert before == (document.heads, document.uncommitted, list(document.outgoing))
+
+        said = in_a_fork(child)
+        assert said.startswith("StoreError: ") and "forked" in said, f"{name}: {said}"
+    assert in_a_fork(document.close) == "no error"
+    assert (tmp_path / "outbox").read_bytes() == on_disk
+    assert document.commit() is not None
 
 
 def test_a_session_whose_name_was_used_twice_takes_another_and_loses_nothing(path, get):
@@ -476,6 +534,90 @@ def test_a_renamed_document_goes_on_and_its_old_name_is_free(path, get):
         run(rename("other.md", "notes.md"))
     with pytest.raises(UnknownVersion):
         run(rename("absent", "new"))
+
+
+def test_a_close_that_is_interrupted_goes_on_and_a_second_one_waits_for_it(get, monkeypatch):
+    document = get()
+    traffic = document._traffic
+    loose, closed = threading.Event(), threading.Event()
+    close = traffic.store.close
+
+    async def slow() -> None:
+        while not loose.is_set():
+            await asyncio.sleep(0.01)
+        await close()
+        closed.set()
+
+    traffic.store.close = slow
+    with monkeypatch.context() as patched:
+
+        def interrupted() -> None:
+            raise KeyboardInterrupt
+
+        patched.setattr(traffic._thread, "join", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            document.close()
+    loose.set()
+    document.close()
+    assert closed.is_set()
+    assert not traffic._thread.is_alive()
+    assert traffic.loop.is_closed()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"limit": float("inf")}, "limit is inf; it is a number of seconds"),
+        ({"limit": float("nan")}, "limit is nan; it is a number"),
+        ({"limit": -1}, "limit is -1; it is a number"),
+        ({"limit": "5"}, "limit is '5'; it is a number"),
+        ({"limit": None}, "limit is None; it is a number"),
+        ({"limit": True}, "limit is True; it is a number"),
+        ({"limit": 10**400}, "limit is 1000"),
+        ({"name": 5}, "name is 5; it is text"),
+        ({"name": None}, "name is None; it is text"),
+        ({"outbox": "a\0b"}, "outbox is .*U.0000"),
+        ({"outbox": 5}, "outbox is 5; it is a file's path"),
+        ({"outbox": "\ud800"}, "outbox is "),
+        ({"author": "é" * 129}, "^author has 258 bytes"),
+        ({"author": "a\ud800"}, "^author holds the lone surrogate"),
+        ({"author": 5}, "^author is 5; it is a string"),
+    ],
+)
+@pytest.mark.parametrize("face", ["open", "connect"])
+def test_what_cannot_be_meant_is_refused_before_anything_is_opened(tmp_path, face, options, said):
+    given = {"name": "notes", "author": "ada", **options}
+    name = given.pop("name")
+
+    async def connect() -> None:
+        async with syncstring.connect(tmp_path / "team.db", name, **given):
+            pass
+
+    with pytest.raises(PatchError, match=said):
+        if face == "open":
+            syncstring.open(tmp_path / "team.db", name, **given)
+        else:
+            run(connect())
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("timeout", [-1, float("inf"), "5"])
+def test_a_limit_of_one_call_that_cannot_be_meant_is_refused(get, timeout):
+    document = get()
+    document.insert(0, "kept")
+    for call in (document.flush, document.sync):
+        with pytest.raises(PatchError, match=r"timeout is .*number of seconds"):
+            call(timeout)
+    assert document.uncommitted, "nothing was done"
+
+
+def test_an_opening_that_takes_too_long_says_what_was_not_reached(path, monkeypatch):
+    async def never(self) -> None:
+        await asyncio.sleep(100)
+
+    monkeypatch.setattr("syncstring.blocking._Thread.join", never)
+    with pytest.raises(StoreUnavailable, match=r"team\.db was not reached within 0\.01 s$"):
+        syncstring.open(path, "notes", author="ada", limit=0.01)
 
 
 def test_closing_twice_is_fine_and_calls_after_it_say_so(get):

@@ -21,6 +21,7 @@ import secrets
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
+from contextvars import ContextVar
 from typing import Any, ClassVar, Final, NamedTuple, TypeVar
 
 from rethinkdb import query as r
@@ -60,6 +61,9 @@ FEEDS_PAUSE: Final = 5.0
 
 T = TypeVar("T")
 
+_WHY: ContextVar[list[str]] = ContextVar("why")
+"""What the server said last to a call, where it said that it isn't done."""
+
 
 class _Lot(NamedTuple):
     """Some rows of one call to `insert`, in the server's form."""
@@ -95,7 +99,6 @@ class RethinkStore(Store):
         self._loop = asyncio.get_running_loop()
         self._ending: asyncio.Task[None] | None = None
         self._closed = False
-        self._why = ""  # it wasn't done, as the server said last
         self._wire = Wire(address, CALLS_PAUSE)
         self._entries: dict[str, _Entry] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -165,27 +168,29 @@ class RethinkStore(Store):
         """Do something within our own limit."""
         self._usable()
         limit = limit or self.limit
-        self._why = ""
+        why: list[str] = []
+        mine = _WHY.set(why)
         try:
             async with asyncio.timeout(limit):
                 return await work()
         except TimeoutError:
             self._wire.doubt()
-            why = (
-                f"not done within {limit:g} s: {self._why}" if self._why else f"no answer within {limit:g} s"
-            )
-            raise StoreUnavailable(f"{self.url}: {why}; try again") from None
+            said = f": {why[0]}" if why else ""
+            raise StoreUnavailable(f"{self.url}: no answer within {limit:g} s{said}; try again") from None
+        finally:
+            _WHY.reset(mine)
 
     async def _tried(self, query: Any) -> Any:
         """Ask, and ask again as long as it certainly wasn't done. For whoever sets a limit."""
         pause = FIRST_PAUSE
+        why = _WHY.get([])
         while True:
             self._usable()
             self.queries += 1
             try:
                 return await self._wire.run(query)
             except NotNow as error:
-                self._why = str(error)
+                why[:] = [str(error)]
                 await asyncio.sleep(pause * (0.5 + random.random()))
                 pause = min(2 * pause, LONGEST_PAUSE)
 
@@ -272,7 +277,8 @@ class RethinkStore(Store):
         try:
             texts = [text for lot in lots for text in lot.rows]
             try:
-                verdicts = await self._within(lambda: self._inserted(table, texts))
+                # A little less than its callers wait, who are to be told why.
+                verdicts = await self._within(lambda: self._inserted(table, texts), 0.9 * self.limit)
             except StoreUnavailable:
                 raise
             except StoreError as error:
@@ -375,7 +381,7 @@ class RethinkStore(Store):
             found = {} if answer is None else {asked[0]: queries.row_of(answer)}
         else:
             for start in range(0, len(asked), KEYS):
-                async for batch in self._rows(queries.read(table, asked[start : start + KEYS])):
+                async for batch in self._rows(table, queries.read(table, asked[start : start + KEYS])):
                     found.update((key_of(row), row) for row in batch)
         self.rows_read += len(found)
         return [found.get(tuple(key)) for key in keys]
@@ -384,12 +390,12 @@ class RethinkStore(Store):
         bounded(table, lower, upper)
         self._usable()
         if lower < upper:
-            async with aclosing(self._rows(queries.scan(table, lower, upper))) as found:
+            async with aclosing(self._rows(table, queries.scan(table, lower, upper))) as found:
                 async for batch in found:
                     self.rows_read += len(batch)
                     yield batch
 
-    async def _rows(self, query: Any) -> AsyncGenerator[list[Row], None]:
+    async def _rows(self, table: str, query: Any) -> AsyncGenerator[list[Row], None]:
         """What a query gives, each batch within the limit. It is asked again only before it gave any."""
         cursor = await self._ask(query)
         if not hasattr(cursor, "fetch_next"):
@@ -410,7 +416,7 @@ class RethinkStore(Store):
                     raise StoreUnavailable(str(error)) from None
                 if batch is None:
                     return
-                yield [queries.row_of(each) for each in batch if queries.is_ours(each)]
+                yield [queries.row_of(each) for each in batch if queries.is_ours(table, each)]
 
     def feed(self, table: str, lower: Key, upper: Key) -> Feed:
         self._usable()

@@ -14,7 +14,6 @@ import base64
 import binascii
 import json
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import cache
 from typing import Any, Final
 
@@ -75,10 +74,16 @@ def why(row: Row) -> str:
     return ""
 
 
-def is_ours(given: Any) -> bool:
-    """Whether it has a key such as we give."""
+def is_ours(table: str, given: Any) -> bool:
+    """Whether it has such a key as rows of that table have. What else stands there, nobody can ask for."""
     id = given.get("id") if isinstance(given, dict) else None
-    return isinstance(id, list) and all(type(part) in (str, int) for part in id)
+    if not isinstance(id, list):
+        return False
+    try:
+        checked(table, [tuple(id)])
+    except PatchError:
+        return False
+    return True
 
 
 def row_of(given: Any) -> Row:
@@ -98,14 +103,10 @@ def row_of(given: Any) -> Row:
 def change_of(table: str, item: Any) -> tuple[Changed, int] | None:
     """What a feed tells, and its size; None if it is of no row of ours."""
     old, new = item.get("old_val"), item.get("new_val")
-    if not is_ours(new or old):
+    if not is_ours(table, new or old):
         return None
     size = sum(len(str(each.get("row"))) + len(str(each.get("data"))) for each in (old, new) if each)
-    change = Changed(None if old is None else row_of(old), None if new is None else row_of(new))
-    with suppress(PatchError):
-        checked(table, [change.key])
-        return change, size
-    return None
+    return Changed(old and row_of(old), new and row_of(new)), size
 
 
 # --- queries ------------------------------------------------------------

@@ -14,6 +14,7 @@ import asyncio
 import random
 import re
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from rethinkdb import query as r
@@ -54,6 +55,7 @@ SCHEMA: Final = {
     "meta": Table(),
     HEARTBEAT: Table(durability="soft"),  # one row a client, which it writes to see that it still hears
 }
+_PUT_AWAY = re.compile(rf"({'|'.join(SCHEMA)})_[0-9a-f]{{8}}")
 assert SCHEMA.keys() == {*TABLES, HEARTBEAT}
 
 
@@ -80,7 +82,7 @@ async def prepare(ask: Ask, db: str, create: bool) -> None:
     missing = await _missing(ask)
     if missing and not create:
         raise StoreError(f"database {db!r} has no table {', '.join(missing)}")
-    if create and (missing or not await _has_format(ask)):
+    if create and (missing or await _is_doubled(ask, "meta") or not await _has_format(ask)):
         await _make(ask, db)
     elif not missing:
         await _has_format(ask)
@@ -121,6 +123,10 @@ async def _make(ask: Ask, db: str) -> None:
             await ask(r.table(name).wait(timeout=60))
             await ask(r.table(name).set_write_hook(_hook))
     await _say(ask)
+    for name in await ask(r.table_list()):  # whoever put it away was cut off
+        if _PUT_AWAY.fullmatch(name):
+            with suppress(StoreError):
+                await _drop_empty(ask, name)
 
 
 async def _undouble(ask: Ask, db: str, doubled: list[str], mine: dict[str, str]) -> None:
@@ -130,9 +136,30 @@ async def _undouble(ask: Ask, db: str, doubled: list[str], mine: dict[str, str])
         ids = sorted(await ask(config.filter({"db": db, "name": name})["id"].coerce_to("array")))
         # Asked after that: if it says yes, whose rows may be there was first; if no, there are none.
         begun = "meta" not in doubled and await _has_format(ask)
-        for id in ids[1:] if not begun else [mine.get(name)]:
-            if id in ids and len(ids) > 1:
-                await ask(config.get(id).delete())
+        extra = ids[1:] if not begun else [id for id in ids if id == mine.get(name)]
+        for id in extra if len(ids) > 1 else []:
+            await _put_away(ask, config.get(id), f"{name}_{id[:8]}")
+
+
+async def _put_away(ask: Ask, config: Any, name: str) -> None:
+    """Give a table another name; and drop it, if it is empty, as it should be."""
+    await ask(config.update({"name": name}))
+    if not await _drop_empty(ask, name):
+        raise StoreError(f"two tables had one name, both with rows; one is called {name} now: look at it")
+
+
+async def _drop_empty(ask: Ask, name: str) -> bool:
+    """Drop a table if it has no rows. Whether it's gone, be it by somebody else."""
+    try:
+        if await ask(r.table(name).limit(1).count()):
+            return False
+        await ask(r.table_drop(name))
+    except StoreUnavailable:
+        raise
+    except StoreError as error:
+        if "does not exist" not in str(error):
+            raise
+    return True
 
 
 async def _say(ask: Ask) -> None:

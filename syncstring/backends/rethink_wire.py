@@ -67,8 +67,11 @@ class Address:
                 raise ValueError("it is rethinkdb://HOST[:PORT]/DB")
         except ValueError as error:
             raise PatchError(f"that is no URL: {error}") from None
-        if "@" in url and "@" not in parts.netloc:  # and nothing of it can be shown
-            raise PatchError("a / ? or # in a user's name or password is written %2F %3F %23")
+        _, *behind = re.split("[/?#]", url.partition("://")[2], maxsplit=1)
+        if "@" in "".join(behind):  # then that is a part of a password, and nothing of it can be shown
+            raise PatchError(
+                "a / ? # or @ in a user's name, a password or a file's is written %2F %3F %23 %40"
+            )
         asked = dict(parse_qsl(parts.query, keep_blank_values=True))
         given = parts.netloc.rpartition("@")
         user, colon, password = (unquote(part) for part in given[0].partition(":"))
@@ -160,8 +163,9 @@ class _Line:
 
     def __init__(self, reader: Any, writer: Any) -> None:
         self.received = 0
-        self._clear = 0.0  # when all that was sent is through, at the least rate that is waited for
-        self._now = asyncio.get_running_loop().time
+        self._written = 0
+        self._answered = 0  # so much of that
+        self._ends: dict[int, int] = {}  # of each query that is under way: how much was written with it
         feed, write = reader.feed_data, writer.write
 
         def fed(data: bytes) -> None:
@@ -169,15 +173,23 @@ class _Line:
             feed(data)
 
         def written(data: bytes) -> None:
-            self._clear = max(self._clear, self._now()) + len(data) / SLOWEST
+            self._written += len(data)
+            if len(self._ends) > 4 * AT_ONCE:  # of scans that are over, of queries that failed
+                for token in list(self._ends)[: 2 * AT_ONCE]:
+                    del self._ends[token]
+            self._ends[int.from_bytes(data[:8], "little")] = self._written
             write(data)
 
         reader.feed_data, writer.write = fed, written
 
+    def answered(self, token: int) -> None:
+        """A query got its answer: so what was written up to it went through."""
+        self._answered = max(self._answered, self._ends.pop(token, 0))
+
     @property
     def busy(self) -> float:
-        """Seconds that it may still take to send what was written."""
-        return max(0.0, self._clear - self._now())
+        """Seconds that what isn't answered may take to be sent, at the least rate that is waited for."""
+        return (self._written - self._answered) / SLOWEST
 
 
 class Wire:
@@ -195,12 +207,12 @@ class Wire:
         self._line: _Line | None = None
         self._dialing: asyncio.Task[Any] | None = None
         # While nobody answers, all who ask dial together once in a while.
-        self._refused = ""
+        self._refused: StoreError | None = None
         self._again = 0.0
         self._pause = 0.0
         self._longest = pause
         self._room = asyncio.Semaphore(AT_ONCE)
-        self._running: set[asyncio.Task[Any]] = set()
+        self._running: dict[asyncio.Task[Any], Any] = {}  # what is under way, and on which connection
         self._asking: asyncio.Task[None] | None = None  # whether it is alive
 
     # --- the connection ------------------------------------------------------------
@@ -212,9 +224,12 @@ class Wire:
                 raise StoreError("the store was closed; open it again")
             if self._connection is not None and self._connection.is_open():
                 return self._connection
+            if self._connection is not None:  # it was lost
+                connection, self._connection = self._connection, None
+                self._keep(asyncio.ensure_future(self._clear(connection)))
             if self._dialing is None or self._dialing.done():
-                if self._refused and asyncio.get_running_loop().time() < self._again:
-                    raise StoreUnavailable(self._refused)
+                if self._refused is not None and asyncio.get_running_loop().time() < self._again:
+                    raise type(self._refused)(str(self._refused))
                 self._dialing = asyncio.ensure_future(self._dial())
                 self._dialing.add_done_callback(_looked_at)
             # Not awaited itself: that closing the store cancels it isn't meant for who waits here.
@@ -226,20 +241,23 @@ class Wire:
     async def _dial(self) -> None:
         """Try each host once, the one after the last first."""
         reasons = []
-        for _ in self.address.hosts:
-            host, port = self.address.hosts[self._at % len(self.address.hosts)]
-            try:
-                self._connection = await self._dialed(host, port)
-                self.dialed += 1
-                self._refused, self._pause = "", 0.0
-                return
-            except StoreUnavailable as error:
-                self._at += 1
-                reasons.append(str(error))
-        self._refused = f"{'; '.join(reasons)}; try again"
-        self._pause = min(self._longest, max(FIRST_PAUSE, 2 * self._pause))
-        self._again = asyncio.get_running_loop().time() + self._pause * (0.5 + random.random())
-        raise StoreUnavailable(self._refused)
+        try:
+            for _ in self.address.hosts:
+                host, port = self.address.hosts[self._at % len(self.address.hosts)]
+                try:
+                    self._connection = await self._dialed(host, port)
+                    self.dialed += 1
+                    self._refused, self._pause = None, 0.0
+                    return
+                except StoreUnavailable as error:
+                    self._at += 1
+                    reasons.append(str(error))
+            raise StoreUnavailable(f"{'; '.join(reasons)}; try again")
+        except StoreError as error:
+            self._refused = error
+            self._pause = min(self._longest, max(FIRST_PAUSE, 2 * self._pause))
+            self._again = asyncio.get_running_loop().time() + self._pause * (0.5 + random.random())
+            raise
 
     async def _dialed(self, host: str, port: int) -> Any:
         where = f"{host}:{port}"
@@ -283,8 +301,15 @@ class Wire:
         connection, self._connection = self._connection, None
         if connection is not None:
             self._at += 1
-            self._keep(asyncio.ensure_future(_end(connection)))
+            self._keep(asyncio.ensure_future(self._clear(connection)))
             self.lost(reason)
+
+    async def _clear(self, connection: Any) -> None:
+        """Close a connection, and end what the driver leaves: a query that came just then gets no answer."""
+        await _end(connection)
+        for task, on in list(self._running.items()):
+            if on is connection:
+                task.cancel()
 
     def doubt(self) -> None:
         """An answer didn't come in time: see whether this connection is alive, and give it up if not."""
@@ -309,8 +334,8 @@ class Wire:
         return self._line.received if self._line is not None else 0
 
     def _keep(self, task: asyncio.Task[Any]) -> None:
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        self._running[task] = None
+        task.add_done_callback(lambda task: self._running.pop(task, None))
         task.add_done_callback(_looked_at)
 
     # --- queries ------------------------------------------------------------
@@ -322,12 +347,15 @@ class Wire:
 
     async def _run(self, query: Any, connection: Any) -> Any:
         await self._room.acquire()
-        task = asyncio.ensure_future(_asked(query, connection))
-        self._running.add(task)
+        task = asyncio.ensure_future(_asked(query, connection, self._line))
+        self._running[task] = connection
         try:
             task.add_done_callback(self._ran)
             return await asyncio.shield(task)
         except asyncio.CancelledError:
+            me = asyncio.current_task()
+            if task.cancelled() and me is not None and not me.cancelling():
+                raise StoreUnavailable(f"{self.address}: the connection was lost; try again") from None
             task.add_done_callback(_left)
             raise
         except reql.ReqlError as error:
@@ -337,7 +365,7 @@ class Wire:
 
     def _ran(self, task: asyncio.Task[Any]) -> None:
         self._room.release()
-        self._running.discard(task)
+        self._running.pop(task, None)
         _looked_at(task)
 
     async def close(self) -> None:
@@ -354,8 +382,14 @@ class Wire:
             await asyncio.wait(list(self._running), timeout=PING)
 
 
-async def _asked(query: Any, connection: Any) -> Any:
-    return await query.run(connection)  # in a task of its own: it may raise before it waits
+async def _asked(query: Any, connection: Any, line: _Line | None) -> Any:
+    """In a task of its own: it may raise before it waits."""
+    asking = query.run(connection)
+    token = connection._next_token - 1  # which it has got now
+    answer = await asking
+    if line is not None:
+        line.answered(token)
+    return answer
 
 
 async def batches(cursor: Any, address: Address) -> AsyncGenerator[list[Any], None]:
@@ -414,6 +448,9 @@ def told(error: reql.ReqlError, address: Address) -> StoreError:
         if any(said in text for said in ("does not exist", "already exists", "is ambiguous")):
             return StoreError(text)
         return NotNow(text)
+    if isinstance(error, reql.ReqlInternalError) and "write hook" not in text.lower():
+        # Of a cluster without a primary, too; then it says that nothing took place.
+        return NotNow(text) if "did not take place" in text else StoreUnavailable(f"{text} Try again")
     lost = (reql.ReqlDriverError, reql.ReqlAvailabilityError, reql.ReqlTimeoutError)
     if isinstance(error, lost) or "Connection is closed" in text:
         return StoreUnavailable(f"{text} Try again")
