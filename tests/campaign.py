@@ -90,6 +90,15 @@ def _decoders(figures: Figures) -> str:
     return f"{_count(inputs)} inputs to {len(targets)} decoders, {_count(accepted)} accepted; found: {found}"
 
 
+def _servers(figures: Figures) -> str:
+    told = []
+    for name, one in figures.items():
+        if isinstance(one, dict):
+            each = ", ".join(f"{what} {_number(value)}" for what, value in one.items() if _plain(what, value))
+            told.append(f"{name}: {each}")
+    return f"{'; '.join(told)}; failures: {len(figures['failures'])}"
+
+
 PARTS = (
     Part(
         "steps",
@@ -112,6 +121,12 @@ PARTS = (
         ],
         "writers and packers of one SQLite file, killed",
         _kills,
+    ),
+    Part(
+        "servers",
+        lambda seed, share: ["rethink_faults.py", "--seed", f"{seed}", "--share", f"{share}"],
+        "RethinkDB: servers, writers and networks that die, freeze, move and fall silent",
+        _servers,
     ),
     Part(
         "decoders",

@@ -124,19 +124,15 @@ class RethinkStore(Store):
 
         `StoreUnavailable` if no host answers; `StoreError` if it refuses us, if something is missing, or if,
         as far as we may look, acknowledged rows could be lost there (unless `check` is False);
-        `UnsupportedVersion` if a later version made it. Opening may take 30 s, or `limit` if that is more.
-        `beat` is the seconds between two heartbeats.
+        `UnsupportedVersion` if a later version made it. Making tables may take 30 s, or `limit` if
+        that is more. `beat` is the seconds between two heartbeats.
         """
         if unknown:
             raise PatchError(f"a RethinkDB store has no option {', '.join(unknown)}")
         store = cls(Address.parsed(url), limit, queue, beat, read_only)
         try:
             if check or create:  # else it is only to be looked at
-                making = create and not read_only
-                # Some dozens of questions, and tables take their time to be made.
-                await store._within(
-                    lambda: prepare(store._tried, store.address.db, making), max(limit, OPENING)
-                )
+                await store._prepare(create and not read_only)
             wrong = (await store.standing()).findings if check else ()
             if wrong := tuple(each for each in wrong if AWAY not in each):  # that one passes
                 raise StoreError(f"{store.url} can't be trusted with patches: {'; '.join(wrong)}")
@@ -144,6 +140,19 @@ class RethinkStore(Store):
             await store.close()
             raise
         return store
+
+    async def _prepare(self, making: bool) -> None:
+        db = self.address.db
+        try:
+            if await self._within(lambda: prepare(self._tried, db, False)):
+                return
+        except StoreUnavailable:
+            raise
+        except StoreError:
+            if not making:
+                raise
+        if making:  # some dozens of questions, and tables take their time to be made
+            await self._within(lambda: prepare(self._tried, db, True), max(self.limit, OPENING))
 
     async def standing(self) -> Standing:
         """What the database looks like, and what is wrong with it."""

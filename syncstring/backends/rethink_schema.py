@@ -71,8 +71,8 @@ def _hook(_: Any, old: Any, new: Any) -> Any:
     )
 
 
-async def prepare(ask: Ask, db: str, create: bool) -> None:
-    """See to it that every table is there and answers, and that the format is ours.
+async def prepare(ask: Ask, db: str, create: bool) -> bool:
+    """See to it that every table is there and answers, and that the format is ours; whether `meta` says so.
 
     `StoreError` names what is missing and can't be made, `UnsupportedVersion` a later format."""
     if db not in await ask(r.db_list()):
@@ -84,10 +84,11 @@ async def prepare(ask: Ask, db: str, create: bool) -> None:
         raise StoreError(f"database {db!r} has no table {', '.join(missing)}")
     if create and (missing or await _is_doubled(ask, "meta") or not await _has_format(ask)):
         await _make(ask, db)
-    elif not missing:
-        await _has_format(ask)
     # Whether they answer us: who may not read would wait for a feed for ever.
-    await asyncio.gather(*(ask(r.table(name).limit(1).count()) for name in SCHEMA))
+    whole, *_ = await asyncio.gather(
+        _has_format(ask), *(ask(r.table(name).limit(1).count()) for name in SCHEMA)
+    )
+    return bool(whole)
 
 
 async def _missing(ask: Ask) -> list[str]:
