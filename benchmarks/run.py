@@ -5,7 +5,7 @@
 The law of this room. Every figure comes from a fresh process (`measure.py`). Within a run the contenders take
 turns task by task, and each run begins with another one. A contender that fails or shows a wrong text in any
 run has no figures for that task at all. README.md is written only where everything was measured, which takes
-about ten minutes.
+about ten minutes; the part of it that `rethink.py` writes is left as it is.
 
 Exit status: 0; 1 if a contender was refused; 2 if nothing could be measured.
 """
@@ -25,6 +25,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import recordings
+import rethink_page
 from table import CONCURRENT, SECTIONS, Results, Turn, plain, readme
 
 HERE = Path(__file__).parent
@@ -79,7 +80,8 @@ def main(arguments: list[str] | None = None) -> int:
     if options.output is not None:
         options.output.write_text(readme(results), encoding="utf-8")
     elif everything and options.runs >= ENOUGH:
-        (HERE / "README.md").write_text(readme(results), encoding="utf-8")
+        kept = rethink_page.part(HERE / "README.md")
+        (HERE / "README.md").write_text(readme(results) + kept, encoding="utf-8")
     else:
         _say(f"README.md stays as it is: it takes everything, measured at least {ENOUGH} times")
     return 1 if refused else 0

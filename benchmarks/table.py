@@ -195,7 +195,7 @@ def tables(results: Results) -> Iterator[tuple[Section, list[list[str]]]]:
             size = results.sizes.get(row.label)  # where a row is named for its trace
             name = f"{row.label} ({size:,} transactions)" if size else row.label
             cells = [shown(median(figures[label]), row.unit) if label in figures else "-" for label in labels]
-            table.append([name, *cells, *(_ratio(results.ratios(row, kind)) for _, kind in ratios)])
+            table.append([name, *cells, *(ratio(results.ratios(row, kind)) for _, kind in ratios)])
         yield section, table
 
 
@@ -213,7 +213,8 @@ def _digits(value: float) -> str:
     return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f}"
 
 
-def _ratio(ratios: list[float]) -> str:
+def ratio(ratios: Sequence[float]) -> str:
+    """The median of ratios, with the least and the greatest."""
     if not ratios:
         return "-"
     least, middle, most = (_times(value) for value in (min(ratios), median(ratios), max(ratios)))
@@ -246,7 +247,8 @@ def readme(results: Results) -> str:
     versions = ", ".join(f"{label} {version}" for label, (_, version) in results.contenders.items())
     parts = [
         "# How fast",
-        "Written by `make bench`, which measures everything below anew; don't edit.",
+        """Written by `make bench`, which measures everything below anew; don't edit. The part at the end
+        about RethinkDB is written by `benchmarks/rethink.py`.""",
         f"""Measured {date.today():%Y-%m-%d} on {machine()}; load average before the first run:
         {results.load:.1f}. Versions: {versions}.""",
         "## How",
@@ -266,6 +268,11 @@ def readme(results: Results) -> str:
     for section, table in tables(results):
         parts += [f"## {section.title}", section.prose, markdown(table)]
     parts += ["## Reading them", *_notes(results)]
+    return page(parts)
+
+
+def page(parts: Sequence[str]) -> str:
+    """Headings, paragraphs and tables as a page has them."""
     return "\n\n".join(part if "\n|" in part else _wrapped(part) for part in parts) + "\n"
 
 
@@ -293,8 +300,8 @@ def _notes(results: Results) -> Iterator[str]:
         and lists as well."""
     yield """One machine, one Python, texts that are mostly ASCII. A ratio within a factor of 1.5 of 1, or
         with a range that spans 1, says nothing about another machine."""
-    yield """Not measured here yet: memory, bytes on disk, loading, stores, texts beyond 100 kB, more than two
-        people at once."""
+    yield """Not measured here yet: memory, bytes on disk, loading, SQLite, texts beyond 100 kB, more than two
+        people at once without a store."""
 
 
 def _wrapped(text: str) -> str:
