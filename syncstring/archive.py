@@ -90,12 +90,20 @@ async def find_document(store: Store, name: str, fresh: Callable[[], str], creat
     raise StoreUnavailable(f"the name {name!r:.80} is changed by others all the time; try again")
 
 
-async def list_documents(store: Store) -> list[tuple[str, str]]:
-    """The name and the key of every document, by name. `CorruptStore` and `UnsupportedVersion` tell of one
-    that can't be read. O(documents)."""
+async def list_documents(
+    store: Store, unread: list[SyncstringError] | None = None
+) -> list[tuple[str, str]]:
+    """The name and the key of every document, by name. What can't be read is added to `unread`, or raised:
+    `CorruptStore`, `UnsupportedVersion`. O(documents)."""
     found: list[tuple[str, str]] = []
     async for batch in store.scan("names", ("",), ("~",)):
-        found += map(name_of_row, batch)
+        for row in batch:
+            try:
+                found.append(name_of_row(row))
+            except (CorruptStore, UnsupportedVersion) as error:
+                if unread is None:
+                    raise
+                unread.append(error)
     return sorted(found)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -20,6 +21,7 @@ from vt import Session, syncstring
 import syncstring as library
 from syncstring.cli.sources import open_source
 from syncstring.errors import UnknownVersion
+from syncstring.store import open_store
 from syncstring.traces import read_trace
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
@@ -396,6 +398,21 @@ def test_list_delete_and_rename(folder: Path) -> None:
     typed("other", "again")  # the name is free
     assert texts("other", "team.db") == ["", "again"]
     assert [report["sound"] for report in run("fsck", "--store", "team.db", "--json").objects] == [True] * 3
+
+
+def test_a_damaged_name_or_document_hides_no_other_from_a_list(folder: Path) -> None:
+    typed("doc", "one ")
+    typed("other", "two ")
+
+    async def damage() -> None:
+        async with await open_store("team.db") as store:
+            await store.insert("names", [{"id": ["evil"], "v": 1}])
+
+    asyncio.run(damage())
+    found = run("list", "--store", "team.db", status=4)
+    assert [line.split("  ")[0] for line in found.lines] == ["doc", "other"]
+    assert "evil" in found.err
+    assert len(run("list", "--store", "team.db", "--json", status=4).objects) == 2
 
 
 def test_fsck_says_what_is_wrong_and_repairs_and_what_can_be_read_is_salvaged(folder: Path) -> None:

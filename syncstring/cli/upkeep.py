@@ -15,7 +15,7 @@ import click
 from syncstring.archive import Archive, delete_document, find_document, list_documents, rename_document
 from syncstring.cli.output import Output, is_terminal, plain, working
 from syncstring.cli.places import place_of, store_of, with_store
-from syncstring.errors import PatchError, StoreError, SyncstringError
+from syncstring.errors import CorruptStore, PatchError, StoreError, SyncstringError
 from syncstring.fsck import Report, check_document, check_everything
 from syncstring.store import Store
 from syncstring.traffic import fresh_key
@@ -27,15 +27,15 @@ def list_all(out: Output, store: str | None) -> None:
     """Print every document of a store, by name."""
 
     async def read(store: Store) -> list[dict[str, Any]]:
-        return [await _described(store, name, doc) for name, doc in await list_documents(store)]
+        return [await _described(store, name, doc) for name, doc in await list_documents(store, unread)]
 
+    unread: list[SyncstringError] = []
     url = store_of(store)
     with working("reading"):
         found = with_store(url, read)
     if out.json:
         for one in found:
             out.object(one)
-        return
     rows = [
         (
             plain(one["name"]),
@@ -45,8 +45,12 @@ def list_all(out: Output, store: str | None) -> None:
         for one in found
     ]
     widths = [max((len(row[at]) for row in rows), default=0) for at in range(2)]
-    for name, size, when in rows:
+    for name, size, when in rows if not out.json else ():
         out.line(f"{out.paint(f'{name:<{widths[0]}}', 'cyan')}  {size:>{widths[1]}}  {when}")
+    unread += [CorruptStore(f"{one['name']}: {one['problem']}") for one in found if one["problem"]]
+    if unread:
+        sys.stdout.flush()
+        raise unread[0]
 
 
 async def _described(store: Store, name: str, doc: str) -> dict[str, Any]:
