@@ -17,7 +17,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from datetime import tzinfo
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, get_args
 
 from syncstring._patch import Splice
 from syncstring.archive import Contents, Packed
@@ -82,6 +82,8 @@ class Session:
         """Wait for a state. `StoreUnavailable` past the limit; what no waiting helps against, as it is."""
         traffic = self._traffic
         traffic.claim()
+        if state not in get_args(State):
+            raise PatchError(f"{state!r:.40} is no state; there are {', '.join(get_args(State))}")
         if timeout is not None:
             seconds(timeout, "timeout")
         met = await self._bell.until(lambda: self.state in (state, "closed") or traffic.hopeless, timeout)

@@ -301,6 +301,15 @@ def test_a_store_that_is_given_open_stays_open_and_takes_no_options() -> None:
     run(scenario())
 
 
+def test_no_session_waits_for_a_state_that_there_is_not() -> None:
+    async def scenario() -> None:
+        async with connect(MemoryStore(), "notes", author="ada") as session:
+            with pytest.raises(PatchError, match="'online' is no state; there are offline, catching up"):
+                await session.until("online")  # type: ignore[arg-type]
+
+    run(scenario())
+
+
 def test_a_forked_process_has_to_connect_anew(place: Place) -> None:
     async def scenario(place: Place) -> None:
         session = await place.connect()
