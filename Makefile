@@ -4,7 +4,8 @@
 #   make build   .venv with the package compiled in place and every extra
 #   make demo    the main job on real input, under a minute after the build
 #   make test    tests, mypy --strict, ruff, stubs against modules, floors, README examples (all through pytest)
-#   make bench   the measurements beside pycrdt, loro and str; writes benchmarks/README.md
+#   make bench   the measurements beside pycrdt, loro and str, and through RethinkDB where it is on PATH;
+#                writes benchmarks/README.md
 #   make campaign  what takes longer than a test may, about an hour; writes tests/CAMPAIGN.md
 #   make clean   removes all that the others made
 
@@ -43,6 +44,7 @@ test: build
 
 bench: build
 	@$(RUN) benchmarks/run.py
+	@$(RUN) benchmarks/rethink.py || [ $$? -eq 2 ]
 
 # atheris is asked for here alone: it has no wheels for some machines, and nothing else needs it.
 campaign: build
