@@ -227,7 +227,7 @@ def test_why_a_server_cannot_be_used_is_said_in_one_line(
     refused(run(*args, f"rethinkdb://{user}:{HUSHED}@{rethink.host}/"), 2, "names no database")
     refused(run(*args, f"rethinkdb://{user}:hu/sh@{at}"), 2, "written %2F|names no database")
     refused(run(*args, f"rethinkdb://{user}@{at}?password_file=none"), 4, "password file none: No such file")
-    refused(run(*args, f"rethinkdbs://{user}@{at}?ca=none"), 4, "no file of certificates 'none'")
+    refused(run(*args, f"rethinkdbs://{user}@{at}?ca=none"), 4, "file of certificates 'none': No such file")
 
 
 def test_who_may_only_read_reads_and_is_told_who_to_ask(
