@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from itertools import islice
 from types import MappingProxyType
 
 from syncstring.archive import AT_ONCE, TRIES, Archive, Contents, Moved
@@ -267,7 +268,7 @@ class Link:
         if self.deleted or (self.stale and (await self.archive.manifest()).deleted):
             self._bury()
             raise DocumentDeleted(f"document {self.doc} was deleted; what is unsent is still in the outbox")
-        batch = list(self.outbox.values())[:AT_ONCE]
+        batch = self._batch()
         await self._secure(batch)
         self.sent.update(patch.id for patch in batch)
         verdicts = await self.store.insert("patches", [patch.to_row(self.doc) for patch in batch])
@@ -291,6 +292,18 @@ class Link:
                 )
             raise StoreError(f"the store refuses patch {tuple(patch.id)}: {verdict.reason}")
         return done
+
+    def _batch(self) -> list[Patch]:
+        """What can be sent together: some of the outbox, parents first; where a batch may be torn for good,
+        only what stands on nothing that is still in the outbox."""
+        if not self.store.tears:
+            return list(islice(self.outbox.values(), AT_ONCE))
+        batch: list[Patch] = []
+        for patch in islice(self.outbox.values(), AT_ONCE):
+            if batch and any(parent in self.outbox for parent in patch.parents):
+                break
+            batch.append(patch)
+        return batch
 
     def _bury(self) -> None:
         """The document was deleted. What was acknowledged since nobody knows is unsaved again: it may have

@@ -172,6 +172,9 @@ class Store(ABC):
     """
 
     schemes: ClassVar[tuple[str, ...]]
+    tears: ClassVar[bool] = False
+    """Whether a batch may be in the store in part for good, where the store and who sent it die together.
+    Sessions then send no patch beside its parent: nobody would ever bring the parent."""
     limit: float = 30.0
     url: str
 

@@ -301,6 +301,31 @@ def test_a_store_that_is_given_open_stays_open_and_takes_no_options() -> None:
     run(scenario())
 
 
+def test_where_a_batch_may_be_torn_no_patch_is_sent_beside_its_parent() -> None:
+    """Found on real servers: one and a writer, killed at once, left a child whose parent nobody had."""
+    sent: list[list[str]] = []
+
+    class Torn(MemoryStore):
+        tears = True
+
+        async def insert(self, table: str, rows: Any) -> Any:
+            if table == "patches":
+                sent.append([f"{row['id'][1]}:{row['id'][2]}" for row in rows])
+                parents = {id for row in rows for id in row["parents"].split("\t")}
+                assert parents.isdisjoint(sent[-1])
+            return await super().insert(table, rows)
+
+    async def scenario() -> None:
+        async with connect(Torn(), "notes", author="ada", offline=True) as session:
+            for _ in range(20):
+                session.document.insert(0, "x")
+                session.document.commit()
+            await session.flush()
+            assert [len(ids) for ids in sent] == [1] * 20
+
+    run(scenario())
+
+
 def test_no_session_waits_for_a_state_that_there_is_not() -> None:
     async def scenario() -> None:
         async with connect(MemoryStore(), "notes", author="ada") as session:

@@ -85,6 +85,7 @@ class RethinkStore(Store):
     """Rows in the tables of a RethinkDB database."""
 
     schemes: ClassVar[tuple[str, ...]] = ("rethinkdb", "rethinkdbs")
+    tears: ClassVar[bool] = True
 
     def __init__(self, address: Address, limit: float, queue: int, beat: float, read_only: bool) -> None:
         self.address = address
