@@ -92,9 +92,10 @@ def _decoders(figures: Figures) -> str:
 
 def _servers(figures: Figures) -> str:
     told = []
-    for name, one in figures.items():
+    for name, one in sorted(figures.items()):  # as they come back from the page
         if isinstance(one, dict):
-            each = ", ".join(f"{what} {_number(value)}" for what, value in one.items() if _plain(what, value))
+            kept = sorted(each for each in one.items() if _plain(*each))
+            each = ", ".join(f"{what} {_number(value)}" for what, value in kept)
             told.append(f"{name}: {each}")
     return f"{'; '.join(told)}; failures: {len(figures['failures'])}"
 
