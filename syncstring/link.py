@@ -3,7 +3,8 @@
 The law of this room. A patch made here is *local* until it was sent, *sent* until the store acknowledged
 it; it stays in the outbox until then, and after any doubt the same bytes are sent again. Acknowledged
 covers ancestors: before a patch is sent, what it stands on and was only seen on a feed is looked for by a
-sure read, and put back where it isn't. After every `Ready` the rows are read again and merged by id; there
+sure read, and put back where it isn't; and where a store may keep a part of a batch for good (`Store.tears`),
+no patch is sent beside its parent. After every `Ready` the rows are read again and merged by id; there
 is no cursor. What this session holds and neither `patches` nor the packs have is put back, unless the
 document was deleted.
 

@@ -829,9 +829,8 @@ class People:
                 if chance.random() < 0.6:
                     session.document.commit()
                 if chance.random() < 0.3:
-                    made = [patch.id for patch in session.unsaved]
                     await session.flush()
-                    self.acknowledged.update(made)
+                    self.note(session)
                 if chance.random() < 0.05:
                     with suppress(StoreUnavailable):
                         await session.pack(everything=chance.random() < 0.5)
@@ -844,7 +843,14 @@ class People:
                     break
             assert editor.text == session.document.text
             session.document.check()
+            self.note(session)
             reading.cancel()
+
+    def note(self, session: Session) -> None:
+        """Everything made there that isn't unsaved was acknowledged."""
+        unsaved = {patch.id for patch in session.unsaved}
+        made = {patch.id for patch in session.document.history if patch.session == session.document.session}
+        self.acknowledged |= made - unsaved
 
     async def all(self) -> None:
         await asyncio.gather(*map(self.person, range(self.count)))

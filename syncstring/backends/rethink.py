@@ -254,15 +254,8 @@ class RethinkStore(Store):
     def _enter(self, table: str, texts: list[str]) -> list[_Lot]:
         """Queue rows to be inserted, in lots that fit a query."""
         entry = self._entries.setdefault(table, _Entry())
-        lots: list[_Lot] = []
-        lot: list[str] = []
-        size = 0
-        for text in [*texts, ""]:
-            if lot and (not text or len(lot) >= TOGETHER or size + len(text) > TOGETHER_BYTES):
-                lots.append(_Lot(lot, size, asyncio.get_running_loop().create_future()))
-                lot, size = [], 0
-            lot.append(text)
-            size += len(text)
+        new = asyncio.get_running_loop().create_future
+        lots = [_Lot(some, sum(map(len, some)), new()) for some in _portions(texts, len)]
         entry.waiting.extend(lots)
         self._pump(table, entry)
         return lots
