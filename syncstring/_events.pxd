@@ -43,9 +43,17 @@ cdef class EventLog:
     cdef readonly list misfits         # events judged not to fit, in the order of judging
 
     cdef int make_room(self, Py_ssize_t events) except -1
-    cdef int put(self, int64_t time, str session, object parents, tuple ops, str author, int64_t wall) except -1
+    cdef int put(self, int64_t time, str session, str author, int64_t wall) except -1
+    cdef int32_t *put_parents(self, Py_ssize_t count) except NULL
+    cdef int64_t *room_for_ops(self, Py_ssize_t count) except NULL
+    cdef int put_ops(self, tuple ops) except -1
+    cdef int put_splice(self, int64_t pos, int64_t delete, str insert) except -1
     cdef void count_in(self) noexcept
     cdef int door(self, Py_ssize_t event) except -1
+    cdef Py_ssize_t seek(self, int64_t time, str session) except -2
+    cdef tuple delta(self, Py_ssize_t event)
+    cdef (int64_t, int64_t, int64_t) sums(self, Py_ssize_t event) noexcept
+    cdef bint fits(self, Py_ssize_t event, int64_t before) except -1
     cdef int rank_compare(self, Py_ssize_t a, Py_ssize_t b) except -2
     cdef Py_ssize_t last_parent(self, Py_ssize_t event) noexcept
     cdef Py_ssize_t event_of_text(self, int64_t offset) noexcept

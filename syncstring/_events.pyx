@@ -11,6 +11,8 @@ Doesn't know versions, ancestry or merging (`_graph`), nor rows and their rules 
 
 cimport cython
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
+from cpython.ref cimport Py_INCREF
+from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memmove
 
@@ -110,44 +112,15 @@ cdef class EventLog:
         self.capacity = room
         return 0
 
-    cdef int put(self, int64_t time, str session, object parents, tuple ops, str author, int64_t wall) except -1:
-        """Write the columns of one more event, where nobody looks yet: the caller counts it in, once all that
-        can fail is done. What one that failed has left is written over by the next."""
-        cdef Py_ssize_t event = self.length, at, count, index, room
-        cdef int64_t length
-        cdef object op
+    # Writing the columns of one more event, where nobody looks yet: the caller counts it in, once all that can
+    # fail is done. What one that failed has left is written over by the next.
+
+    cdef int put(self, int64_t time, str session, str author, int64_t wall) except -1:
+        """Everything but the parents and the delta. First of these."""
+        cdef Py_ssize_t event = self.length
         if event >= 0x7fffffff:
             raise MemoryError("a history holds at most 2^31 patches")
         self.make_room(event + 1)
-        at = self.parent_start[event]
-        count = len(parents)
-        if at + count > self.parents_capacity:
-            room = max(at + count, self.parents_capacity + (self.parents_capacity >> 1) + 16)
-            self.parents = <int32_t *>grown(self.parents, room, sizeof(int32_t))
-            self.parents_capacity = room
-        for index in range(count):
-            self.parents[at + index] = parents[index]
-        self.parent_start[event + 1] = at + count
-
-        at = self.op_start[event]
-        count = len(ops)
-        if at + count > self.ops_capacity:
-            room = max(at + count, self.ops_capacity + (self.ops_capacity >> 1) + 16)
-            self.ops = <int64_t *>grown(self.ops, room, sizeof(int64_t))
-            self.ops_capacity = room
-        self.pool.length = self.text_start[event]
-        for op in ops:
-            if isinstance(op, str):
-                length = len(<str>op)
-                self.pool.add(<str>op)
-                self.ops[at] = length << 2 | INSERT
-            else:
-                length = op
-                self.ops[at] = (-length) << 2 | DELETE if length < 0 else length << 2 | KEEP
-            at += 1
-        self.op_start[event + 1] = at
-        self.text_start[event + 1] = self.pool.length
-
         self.time[event] = time
         self.wall[event] = wall
         self.size[event] = -1
@@ -173,6 +146,65 @@ cdef class EventLog:
             self.session_index[session] = index_
         self.session[event] = index_
         (<Lane>self.lanes[self.session[event]]).reserve()
+        return 0
+
+    cdef int32_t *put_parents(self, Py_ssize_t count) except NULL:
+        """Room for so many parents, which the caller writes there, ascending."""
+        cdef Py_ssize_t event = self.length, room
+        cdef int64_t at = self.parent_start[event]
+        if at + count > self.parents_capacity or self.parents == NULL:
+            room = max(at + count, self.parents_capacity + (self.parents_capacity >> 1) + 16)
+            self.parents = <int32_t *>grown(self.parents, room, sizeof(int32_t))
+            self.parents_capacity = room
+        self.parent_start[event + 1] = at + count
+        return self.parents + at
+
+    cdef int64_t *room_for_ops(self, Py_ssize_t count) except NULL:
+        """Room for so many operations; their texts go to the pool next."""
+        cdef Py_ssize_t event = self.length, room
+        cdef int64_t at = self.op_start[event]
+        if at + count > self.ops_capacity or self.ops == NULL:
+            room = max(at + count, self.ops_capacity + (self.ops_capacity >> 1) + 16)
+            self.ops = <int64_t *>grown(self.ops, room, sizeof(int64_t))
+            self.ops_capacity = room
+        self.pool.length = self.text_start[event]
+        return self.ops + at
+
+    cdef int put_ops(self, tuple ops) except -1:
+        """The delta."""
+        cdef Py_ssize_t event = self.length, index, count = len(ops)
+        cdef int64_t length
+        cdef int64_t *at = self.room_for_ops(count)
+        cdef object op
+        for index in range(count):
+            op = ops[index]
+            if isinstance(op, str):
+                length = len(<str>op)
+                self.pool.add(<str>op)
+                at[index] = length << 2 | INSERT
+            else:
+                length = op
+                at[index] = (-length) << 2 | DELETE if length < 0 else length << 2 | KEEP
+        self.op_start[event + 1] = self.op_start[event] + count
+        self.text_start[event + 1] = self.pool.length
+        return 0
+
+    cdef int put_splice(self, int64_t pos, int64_t delete, str insert) except -1:
+        """The delta of one splice that does something."""
+        cdef Py_ssize_t event = self.length, count = 0
+        cdef int64_t *at = self.room_for_ops(3)
+        if pos:
+            at[count] = pos << 2 | KEEP
+            count += 1
+        if insert:
+            self.pool.add(insert)
+            at[count] = <int64_t>len(insert) << 2 | INSERT
+            count += 1
+        if delete:
+            at[count] = delete << 2 | DELETE
+            count += 1
+        self.op_start[event + 1] = self.op_start[event] + count
+        self.text_start[event + 1] = self.pool.length
         return 0
 
     cdef void count_in(self) noexcept:
@@ -214,6 +246,9 @@ cdef class EventLog:
 
     def find(self, int64_t time, str session not None):
         """The event with that id, or -1."""
+        return self.seek(time, session)
+
+    cdef Py_ssize_t seek(self, int64_t time, str session) except -2:
         cdef object index = self.session_index.get(session)
         cdef Lane lane
         cdef Py_ssize_t at
@@ -268,20 +303,27 @@ cdef class EventLog:
 
     def ops_of(self, Py_ssize_t event):
         """The event's delta, as it was given."""
-        cdef int64_t index, length, offset
-        cdef list ops = []
         self.door(event)
-        offset = self.text_start[event]
+        return self.delta(event)
+
+    cdef tuple delta(self, Py_ssize_t event):
+        cdef int64_t index, length, offset = self.text_start[event]
+        cdef Py_ssize_t count = 0
+        cdef tuple ops = PyTuple_New(self.op_start[event + 1] - self.op_start[event])
+        cdef object op
         for index in range(self.op_start[event], self.op_start[event + 1]):
             length = self.ops[index] >> 2
             if self.ops[index] & 3 == KEEP:
-                ops.append(length)
+                op = length
             elif self.ops[index] & 3 == DELETE:
-                ops.append(-length)
+                op = -length
             else:
-                ops.append(self.pool.get(offset, length))
+                op = self.pool.get(offset, length)
                 offset += length
-        return tuple(ops)
+            Py_INCREF(op)  # the next line takes it over
+            PyTuple_SET_ITEM(ops, count, op)
+            count += 1
+        return ops
 
     def text_range(self, Py_ssize_t event):
         """Where in the pool the event's inserted text lies: [start, stop)."""
@@ -290,8 +332,11 @@ cdef class EventLog:
 
     def totals(self, Py_ssize_t event):
         """Code points inserted, deleted and consumed by the event's delta."""
-        cdef int64_t index, deleted = 0, consumed = 0
         self.door(event)
+        return self.sums(event)
+
+    cdef (int64_t, int64_t, int64_t) sums(self, Py_ssize_t event) noexcept:
+        cdef int64_t index, deleted = 0, consumed = 0
         for index in range(self.op_start[event], self.op_start[event + 1]):
             # 100,000 counts up to 2^53 don't fit 64 bits; beyond 2^60 no text is.
             if self.ops[index] & 3 == KEEP:
@@ -307,8 +352,13 @@ cdef class EventLog:
 
     def judge(self, Py_ssize_t event, int64_t before):
         """Give the verdict on an event whose parents' text has `before` code points: does it fit?"""
+        self.door(event)
+        return self.fits(event, before)
+
+    cdef bint fits(self, Py_ssize_t event, int64_t before) except -1:
+        """`judge` of an event that there is. Fails only where it doesn't fit."""
         cdef int64_t inserted, deleted, consumed
-        inserted, deleted, consumed = self.totals(event)
+        inserted, deleted, consumed = self.sums(event)
         if consumed > before:
             if not self.flags[event] & JUDGED:
                 self.misfits.append(event)
@@ -326,7 +376,7 @@ cdef class EventLog:
             return -1
         if self.flags[event] & MISFIT:
             return self.size[event]
-        inserted, deleted, consumed = self.totals(event)
+        inserted, deleted, consumed = self.sums(event)
         return self.size[event] - inserted + deleted
 
     def is_misfit(self, Py_ssize_t event):

@@ -23,6 +23,10 @@ cdef class EventGraph(EventLog):
     cdef Py_ssize_t ordered
 
     cdef int make_place(self, Py_ssize_t events) except -1
+    cdef int begin(self, int64_t time, str session, str author, int64_t wall) except -1
+    cdef int put_heads(self) except -1
+    cdef object finish(self, str message)
+    cdef void show(self, Py_ssize_t event, Py_ssize_t top, int64_t end, list doomed) noexcept
     cdef void place_head(self, Py_ssize_t event) noexcept
     cdef list still_critical(self, Py_ssize_t event, Py_ssize_t *interval, int64_t *end)
     cdef void close_criticals(self, Py_ssize_t event, Py_ssize_t top, int64_t end, list doomed) noexcept

@@ -15,7 +15,7 @@ cimport cython
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Free
 from libc.stdint cimport int32_t, int64_t, uint8_t
-from libc.string cimport memmove, memset
+from libc.string cimport memcpy, memmove, memset
 
 from syncstring._events cimport EventLog, grown
 
@@ -66,26 +66,45 @@ cdef class EventGraph(EventLog):
         The caller vouches for well-formedness and for the id being new. Either all of it is appended
         or, when memory runs out, nothing that shows.
         """
-        cdef Py_ssize_t event = self.length, top
-        cdef int64_t end
-        cdef list doomed
-        cdef object number
-        if event >= 0x7fffffff:
-            raise MemoryError("a history holds at most 2^31 patches")
-        self.make_place(event + 1)
+        cdef Py_ssize_t index, count = len(parents)
+        cdef int32_t *known
+        self.begin(time, session, author, wall)
+        known = self.put_parents(count)
+        for index in range(count):
+            known[index] = parents[index]
+        self.put_ops(ops)
+        return self.finish(message)
+
+    cdef int begin(self, int64_t time, str session, str author, int64_t wall) except -1:
+        """One more event, of which nothing shows yet. `put_parents` and its delta come next, then `finish`."""
+        self.make_place(self.length + 1)
         if self.heads_length == self.heads_capacity:
             self.head = <int32_t *>grown(self.head, max(4, 2 * self.heads_capacity), sizeof(int32_t))
             self.heads_capacity = max(4, 2 * self.heads_capacity)
-        self.put(time, session, parents, ops, author, wall)
-        doomed = self.still_critical(event, &top, &end)
-        number = event
+        self.put(time, session, author, wall)
+        return 0
+
+    cdef int put_heads(self) except -1:
+        """Let its parents be all heads."""
+        memcpy(self.put_parents(self.heads_length), self.head, self.heads_length * sizeof(int32_t))
+        return 0
+
+    cdef object finish(self, str message):
+        """Let the event show; its number is returned."""
+        cdef Py_ssize_t event = self.length, top
+        cdef int64_t end
+        cdef list doomed = self.still_critical(event, &top, &end)
+        cdef object number = event
         if message is not None:
             self.messages[event] = message
-        # Nothing fails from here on, and nothing of it was seen before.
+        self.show(event, top, end, doomed)
+        return number
+
+    cdef void show(self, Py_ssize_t event, Py_ssize_t top, int64_t end, list doomed) noexcept:
+        """Nothing fails here, and nothing of it was seen before."""
         self.close_criticals(event, top, end, doomed)
         self.count_in()
         self.place_head(event)
-        return number
 
     cdef void place_head(self, Py_ssize_t event) noexcept:
         """Heads after `event`: its parents are none any more, it is one."""

@@ -1,7 +1,10 @@
-"""Numbers, texts, sessions and operations in few bytes, and back.
+"""A patch in few bytes, and back: the plain way, which says what is wrong with bytes that are none.
 
-The law of this room. Each has one shortest spelling; what is read is bounded by what is there. It knows
-nothing of patches: `patch.py` says in which order they stand, FORMAT.md what they mean.
+The law of this room. `read(written(parts)) == parts`; each patch has one spelling, the shortest, and what
+isn't exactly that is refused; what is read is bounded by what is there. The kernel in `_values` writes and
+reads what most patches look like, and leaves the rest, and every refusal, to this.
+
+The format is written down in FORMAT.md.
 """
 
 from __future__ import annotations
@@ -11,14 +14,15 @@ from functools import lru_cache
 from typing import Final
 
 from syncstring._patch import MAX_COUNT, Ops
-from syncstring.errors import MalformedRow, UnsupportedVersion
+from syncstring.errors import MalformedRow, PatchError, UnsupportedVersion
+from syncstring.rules import MAX_OPERATIONS, MAX_PARENTS, MAX_ROW, Id, Parts, made, shown
 
-__all__ = ["MAX_OPERATIONS", "SAME", "Reader", "put", "put_session", "put_text"]
+__all__ = ["SAME", "Reader", "put", "put_session", "put_text", "read", "written"]
 
-MAX_OPERATIONS: Final = 100_000
-"""In a delta, as the format has it."""
 SAME: Final = 0xFF
 """Stands in place of a session: the patch's own."""
+BYTES: Final = 0x50  # the first byte, plus
+WALL, MESSAGE, PARENTS, FINE = 1, 2, 4, 8
 
 _KEEP, _INSERT, _DELETE = 0, 1, 2
 _BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -47,6 +51,84 @@ def put_session(out: bytearray, session: str) -> None:
     else:
         out.append(0x80 | len(session))
         out += session.encode()
+
+
+def _ahead(wall: int, time: int) -> int:
+    ahead = wall - time
+    return ahead << 1 if ahead > 0 else (-ahead << 1) - 1
+
+
+def written(parts: Parts) -> bytes:
+    """The one spelling of these parts. O(len)."""
+    (time, session), parents, ops, author, wall, message = parts
+    flags = WALL * (wall != time) | MESSAGE * (message is not None) | FINE * (time % 1_000 != 0)
+    flags |= PARENTS * (len(parents) != 1 or parents[0][1] != session)
+    out = bytearray([BYTES | flags])
+    out += time.to_bytes(7, "big") if flags & FINE else (time // 1_000).to_bytes(6, "big")
+    put_session(out, session)
+    if flags & PARENTS:
+        put(out, len(parents))
+    for before, whose in parents:
+        older = time - before
+        put(out, older << 1 | 1 if older % 1_000 else older // 1_000 << 1)
+        if flags & PARENTS:
+            if whose == session:
+                out.append(SAME)
+            else:
+                put_session(out, whose)
+    put_text(out, author)
+    if flags & WALL:
+        put(out, _ahead(wall, time))
+    if message is not None:
+        put_text(out, message)
+    for op in ops:
+        if isinstance(op, str):
+            text = op.encode()
+            put(out, len(text) << 2 | 1)
+            out += text
+        else:
+            put(out, op << 2 if op > 0 else -op << 2 | 2)
+    return bytes(out)
+
+
+def read(data: bytes) -> Parts:
+    """`written` back. `MalformedRow` for what isn't exactly what `written` gives for some patch;
+    `UnsupportedVersion` for another format's."""
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise MalformedRow(f"patch bytes are bytes; this is {shown(data)}")
+    reader = Reader(bytes(data))
+    try:
+        if len(data) > 2 * MAX_ROW:
+            raise MalformedRow(f"there are {len(data):,}; no row's patch has as many")
+        flags = reader.take(1, "the format")[0]
+        if flags & 0xF0 != BYTES:
+            raise UnsupportedVersion(f"they begin with {flags:#04x}; this library reads 0x50 to 0x5f")
+        if flags & FINE:
+            time = int.from_bytes(reader.take(7, "the time"), "big")
+        else:
+            time = int.from_bytes(reader.take(6, "the time"), "big") * 1_000
+        session = reader.session(None)
+        count = reader.number("the number of parents") if flags & PARENTS else 1
+        if count > MAX_PARENTS:
+            raise MalformedRow(f"it has {count:,} parents; at most {MAX_PARENTS:,} are allowed")
+        parents = []
+        for _ in range(count):
+            older = reader.number("a parent's time")
+            older = older >> 1 if older & 1 else (older >> 1) * 1_000
+            parents.append(Id(time - older, reader.session(session) if flags & PARENTS else session))
+        author = reader.text("the author", reader.number("the author's length"))
+        wall = time
+        if flags & WALL:
+            ahead = reader.number("wall")
+            wall += -(ahead + 1 >> 1) if ahead & 1 else ahead >> 1
+        message = reader.text("the message", reader.number("its length")) if flags & MESSAGE else None
+        parts = made((time, session), parents, reader.ops(), author, wall, message)
+        if written(parts) != reader.data:
+            raise MalformedRow("they are not in canonical form, which is what to_bytes gives")
+    except (PatchError, MalformedRow, UnsupportedVersion) as error:
+        blame = UnsupportedVersion if isinstance(error, UnsupportedVersion) else MalformedRow
+        raise blame(f"patch bytes: {error}") from None
+    return parts
 
 
 @lru_cache(1_000)  # who sends one patch sends more

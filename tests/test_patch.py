@@ -167,7 +167,8 @@ def test_a_patch_never_changes():
     given.clear()
     patch.splices.clear()
     patch.to_row(DOC)["id"][1] = 9
-    patch.__init__((3, "s"), [], [], "bob", 0)
+    with pytest.raises(PatchError, match="never changes"):
+        patch.__init__((3, "s"), [], [], "bob", 0)
     for name in ("id", "time", "session", "parents", "ops", "delta", "splices", "author", "wall", "message"):
         with pytest.raises(AttributeError):
             setattr(patch, name, getattr(patch, name))

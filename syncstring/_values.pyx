@@ -1,0 +1,570 @@
+# cython: language_level=3
+"""The patch itself: its parts, or where they stand in a graph; and its bytes, out and in.
+
+The law of this room. A patch never changes. One that was made here or read from a pack is a view of an event
+(an `EventGraph` never changes one either), so that nobody pays for parts which nobody looks at. Equal parts
+are equal patches, wherever they stand. `from_bytes(to_bytes())` gives it back, and no other bytes do.
+
+What most patches look like is written and read here; for the rest, and to say what is wrong with bytes that
+are none, `compact.py` is asked, which is also what this is tested against. The rules are in `rules.py`.
+"""
+
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.ref cimport Py_INCREF
+from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.string cimport memcmp, memcpy
+
+from hashlib import sha256
+
+from syncstring._events cimport DELETE, INSERT, KEEP
+from syncstring._graph cimport EventGraph
+
+from syncstring import compact
+from syncstring._patch import compose, encode_delta, ops_splices
+from syncstring.errors import PatchError
+from syncstring.rules import NO_DOC, Id, canonical_bytes, items, made, parts_of_row, row_of_parts
+
+__all__ = ["Patch"]
+
+cdef extern from "Python.h":
+    object PyType_GenericAlloc(object kind, Py_ssize_t items)
+    int PyUnicode_IS_COMPACT_ASCII(object text)
+    void *PyUnicode_DATA(object text)
+    const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
+    str PyUnicode_DecodeUTF8(const char *data, Py_ssize_t size, const char *errors)
+
+cdef enum:
+    BYTES = 0x50                       # the first byte, plus what is there or so
+    WALL = 1
+    MESSAGE = 2
+    PARENTS = 4
+    FINE = 8
+    SAME = 0xFF                        # instead of a session: the patch's own
+    SMALL = 1024                       # bytes of what is written and read here
+
+cdef int64_t MAX_TIME = (<int64_t>1 << 53) - 1
+cdef int64_t MIN_WILD_TIME = <int64_t>1 << 52
+cdef uint64_t SESSIONS = <uint64_t>36 ** 12  # of twelve digits in base 36
+
+
+cdef object id_of(int64_t time, str session):
+    """`Id(time, session)`, in a third of the time."""
+    cdef object id = PyType_GenericAlloc(Id, 2), number = time
+    Py_INCREF(number)
+    PyTuple_SET_ITEM(id, 0, number)
+    Py_INCREF(session)
+    PyTuple_SET_ITEM(id, 1, session)
+    return id
+
+
+@cython.final
+@cython.no_gc  # it holds strings, tuples of such, and a graph, which knows no patch: no cycle leads back
+@cython.freelist(256)
+cdef class Patch:
+    def __init__(self, id, parents, splices, author, wall, message=None):
+        if self.session_ is not None:
+            raise PatchError("a patch never changes; make another")
+        ops = compose(items("splices", splices, "(pos, delete, insert)"))
+        self.fill(made(id, parents, ops, author, wall, message))
+
+    @classmethod
+    def of_ops(cls, id, parents, tuple ops not None, author, wall, message=None):
+        cdef Patch patch = Patch.__new__(Patch)
+        patch.fill(made(id, parents, ops, author, wall, message))
+        return patch
+
+    @classmethod
+    def trusted(cls, id, tuple parents not None, tuple ops not None, author, wall, message=None):
+        cdef Patch patch = Patch.__new__(Patch)
+        patch.fill((id, parents, ops, author, wall, message))
+        return patch
+
+    @classmethod
+    def of_event(cls, EventGraph graph not None, Py_ssize_t event):
+        graph.door(event)
+        return view(graph, event)
+
+    cdef int fill(self, tuple parts) except -1:
+        id, self.parents_, self.ops_, self.author_, self.wall_, self.message_ = parts
+        self.time_, self.session_ = id
+        if type(id) is Id:
+            self.id_ = id
+        return 0
+
+    # --- its parts ------------------------------------------------------------
+
+    @property
+    def id(self):
+        if self.id_ is None:
+            self.id_ = id_of(self.time_, self.session_)
+        return self.id_
+
+    @property
+    def time(self):
+        return self.time_
+
+    @property
+    def session(self):
+        return self.session_
+
+    @property
+    def parents(self):
+        cdef int64_t k
+        cdef Py_ssize_t parent
+        if self.parents_ is None:
+            if self.parent_session is not None:
+                self.parents_ = (id_of(self.parent_time, self.parent_session),)
+            elif self.graph is not None:
+                ids = []
+                for k in range(self.graph.parent_start[self.event], self.graph.parent_start[self.event + 1]):
+                    parent = self.graph.parents[k]
+                    ids.append(id_of(self.graph.time[parent], <str>self.graph.sessions[self.graph.session[parent]]))
+                ids.sort()
+                self.parents_ = tuple(ids)
+            else:  # of nobody: `__new__` alone was called
+                self.parents_ = ()
+        return self.parents_
+
+    @property
+    def ops(self):
+        return self.delta_()
+
+    cdef tuple delta_(self):
+        if self.ops_ is None:
+            self.ops_ = () if self.graph is None else self.graph.delta(self.event)
+        return self.ops_
+
+    @property
+    def delta(self):
+        return encode_delta(self.delta_())
+
+    @property
+    def splices(self):
+        return ops_splices(self.delta_())
+
+    @property
+    def author(self):
+        return self.author_
+
+    @property
+    def wall(self):
+        return self.wall_
+
+    @property
+    def message(self):
+        return self.message_
+
+    def __eq__(self, other):
+        cdef Patch patch
+        if type(other) is not Patch:
+            return False
+        patch = <Patch>other
+        if self is patch:
+            return True
+        if (
+            self.time_ != patch.time_ or self.wall_ != patch.wall_ or self.session_ != patch.session_
+            or self.author_ != patch.author_ or self.message_ != patch.message_
+        ):
+            return False
+        return self.delta_() == patch.delta_() and self.parents == patch.parents
+
+    def __hash__(self):
+        return hash((self.id, self.delta_()))
+
+    def __reduce__(self):
+        parts = (self.id, self.parents, self.delta_(), self.author_, self.wall_, self.message_)
+        return Patch.trusted, parts
+
+    def __repr__(self):
+        parents, splices = [*map(tuple, self.parents)], [*map(tuple, self.splices)]
+        message = f", message={self.message!r}" if self.message is not None else ""
+        return (
+            f"Patch(id={tuple(self.id)}, parents={parents}, splices={splices}, "
+            f"author={self.author!r}, wall={self.wall}{message})"
+        )
+
+    # --- rows and bytes ------------------------------------------------------------
+
+    def to_row(self, doc):
+        return row_of_parts(
+            doc, self.id, self.parents, self.delta_(), self.author_, self.wall_, self.message_
+        )
+
+    @classmethod
+    def from_row(cls, row):
+        cdef Patch patch = Patch.__new__(Patch)
+        patch.fill(parts_of_row(row))
+        return patch
+
+    def to_bytes(self):
+        cdef uint8_t small[SMALL]
+        cdef Py_ssize_t size = _write(self, small)
+        if size:
+            return PyBytes_FromStringAndSize(<char *>small, size)
+        return compact.written(
+            (self.id, self.parents, self.delta_(), self.author_, self.wall_, self.message_)
+        )
+
+    @classmethod
+    def from_bytes(cls, data):
+        cdef Patch patch = Patch.__new__(Patch)
+        if not PyBytes_CheckExact(data) or not _read(
+            patch, <const uint8_t *>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)
+        ):
+            patch = Patch.__new__(Patch)
+            patch.fill(compact.read(data))
+        return patch
+
+    def digest(self):
+        row = self.to_row(NO_DOC)
+        row["id"][0] = ""
+        return sha256(canonical_bytes(row)).digest()
+
+
+cdef Patch view(EventGraph graph, Py_ssize_t event):
+    """The patch that an event is."""
+    cdef Patch patch = Patch.__new__(Patch)
+    patch.graph = graph
+    patch.event = event
+    patch.time_ = graph.time[event]
+    patch.wall_ = graph.wall[event]
+    patch.session_ = <str>graph.sessions[graph.session[event]]
+    patch.author_ = <str>graph.authors[graph.author[event]]
+    if graph.messages:
+        patch.message_ = graph.messages.get(event)
+    return patch
+
+
+# --- in a graph ------------------------------------------------------------
+
+cdef Py_ssize_t enter(EventGraph graph, Patch patch, int64_t base) except -2:
+    """Append a patch that isn't there yet; its event, or -1 if a parent isn't there. With a `base` of more
+    than 0 nothing is done for a patch without parents: it stands before it."""
+    cdef Py_ssize_t parent, i, j, count = 1
+    cdef int32_t *known
+    cdef tuple parents = patch.parents_
+    if parents is None and patch.parent_session is None:
+        parents = patch.parents
+    if parents is None:
+        parent = graph.seek(patch.parent_time, patch.parent_session)
+        if parent < 0:
+            return -1
+        graph.begin(patch.time_, patch.session_, patch.author_, patch.wall_)
+        graph.put_parents(1)[0] = <int32_t>parent
+    else:
+        count = len(parents)
+        if base and not count:
+            return -1
+        graph.begin(patch.time_, patch.session_, patch.author_, patch.wall_)
+        known = graph.put_parents(count)
+        for i in range(count):
+            time, session = parents[i]
+            parent = graph.seek(time, session)
+            if parent < 0:
+                return -1
+            j = i  # they ascend: by id mostly the same way as by arrival
+            while j and known[j - 1] > parent:
+                known[j] = known[j - 1]
+                j -= 1
+            known[j] = <int32_t>parent
+    graph.put_ops(patch.delta_())
+    return graph.finish(patch.message_)
+
+
+cdef bint holds(EventGraph graph, Py_ssize_t event, Patch patch) except -1:
+    """Whether the event is that patch, whose id it has."""
+    if patch.graph is graph and patch.event == event:
+        return True
+    return view(graph, event) == patch
+
+
+# --- bytes, out ------------------------------------------------------------
+
+cdef inline Py_ssize_t _number(uint8_t *out, Py_ssize_t at, uint64_t number) noexcept:
+    while number > 0x7F:
+        out[at] = <uint8_t>(number & 0x7F | 0x80)
+        number >>= 7
+        at += 1
+    out[at] = <uint8_t>number
+    return at + 1
+
+
+cdef inline uint64_t _packed(const uint8_t *text, Py_ssize_t length) noexcept:
+    """Twelve digits in base 36 as a number; `SESSIONS` for what isn't that."""
+    cdef uint64_t number = 0
+    cdef Py_ssize_t i
+    if length != 12:
+        return SESSIONS
+    for i in range(12):
+        if 48 <= text[i] <= 57:
+            number = number * 36 + (text[i] - 48)
+        elif 97 <= text[i] <= 122:
+            number = number * 36 + (text[i] - 87)
+        else:
+            return SESSIONS
+    return number
+
+
+cdef Py_ssize_t _session(uint8_t *out, Py_ssize_t at, str session) noexcept:
+    cdef const uint8_t *text = <const uint8_t *>PyUnicode_DATA(session)
+    cdef Py_ssize_t length = len(session), i
+    cdef uint64_t number = _packed(text, length)
+    if number < SESSIONS:
+        for i in range(8):
+            out[at + i] = <uint8_t>(number >> 8 * (7 - i))
+        return at + 8
+    out[at] = <uint8_t>(0x80 | length)
+    memcpy(out + at + 1, text, length)
+    return at + 1 + length
+
+
+cdef Py_ssize_t _write(Patch patch, uint8_t *out) except -1:
+    """The bytes of a patch, and how many; 0 for what may have more than `SMALL`."""
+    cdef Py_ssize_t at = 0, size, count = 1, i
+    cdef int64_t time = patch.time_, older, ahead = patch.wall_ - time
+    cdef tuple ops = patch.delta_(), parents = patch.parents_
+    cdef int flags = BYTES
+    cdef const char *text
+    cdef bint alone
+    cdef object op
+    if parents is None and patch.parent_session is None:
+        parents = patch.parents
+    if parents is not None:
+        count = len(parents)
+    # The rest has at most 7 + 49 + 2 + 258 + 9; a parent 9 + 49, an operation 9, and its text.
+    if patch.message_ is not None or count > 4 or len(ops) > 8:
+        return 0
+    if parents is None:
+        alone = patch.parent_session == patch.session_
+    else:
+        alone = count == 1 and parents[0][1] == patch.session_
+    flags |= (ahead != 0) * WALL | (not alone) * PARENTS | (time % 1_000 != 0) * FINE
+    out[0] = <uint8_t>flags
+    if flags & FINE:
+        size, older = 7, time
+    else:
+        size, older = 6, time // 1_000
+    for i in range(size):
+        out[1 + i] = <uint8_t>(older >> 8 * (size - 1 - i))
+    at = _session(out, 1 + size, patch.session_)
+    if flags & PARENTS:
+        at = _number(out, at, count)
+    for i in range(count):
+        if parents is None:
+            older, session = patch.parent_time, patch.parent_session
+        else:
+            older, session = parents[i]
+        older = time - older
+        at = _number(out, at, older << 1 | 1 if older % 1_000 else older // 1_000 << 1)
+        if flags & PARENTS:
+            if session == patch.session_:
+                out[at] = SAME
+                at += 1
+            else:
+                at = _session(out, at, session)
+    text = PyUnicode_AsUTF8AndSize(patch.author_, &size)
+    at = _number(out, at, size)
+    memcpy(out + at, text, size)
+    at += size
+    if flags & WALL:
+        at = _number(out, at, ahead << 1 if ahead > 0 else (-ahead << 1) - 1)
+    for op in ops:
+        if isinstance(op, str):
+            text = PyUnicode_AsUTF8AndSize(op, &size)
+            if at + size + 9 > SMALL:
+                return 0
+            at = _number(out, at, size << 2 | INSERT)
+            memcpy(out + at, text, size)
+            at += size
+        else:
+            if at + 9 > SMALL:
+                return 0
+            older = op
+            at = _number(out, at, older << 2 | KEEP if older > 0 else -older << 2 | DELETE)
+    return at
+
+
+# --- bytes, in ------------------------------------------------------------
+
+cdef struct Reading:
+    const uint8_t *data
+    Py_ssize_t at, size
+
+
+cdef inline int64_t _next(Reading *reading) noexcept:
+    """A number in its one spelling, or -1."""
+    cdef uint64_t result = 0
+    cdef int shift = 0
+    cdef uint8_t byte
+    while reading.at < reading.size and shift < 56:
+        byte = reading.data[reading.at]
+        reading.at += 1
+        result |= <uint64_t>(byte & 0x7F) << shift
+        if byte < 0x80:
+            return -1 if shift and not byte else <int64_t>result
+        shift += 7
+    return -1
+
+
+# Who sends one patch sends more. Found by what they are made of, in a table of what was met last.
+cdef list _names = [None] * 256
+
+
+cdef str _known(const uint8_t *text, Py_ssize_t size):
+    """Bytes of UTF-8 as a string; None if they are none."""
+    cdef uint64_t hash = size
+    cdef Py_ssize_t i, length = 0
+    cdef const char *met
+    cdef object name
+    for i in range(size):
+        hash = (hash ^ text[i]) * <uint64_t>0x100000001B3
+    hash = (hash ^ hash >> 32) & 255
+    name = _names[hash]
+    if name is not None:
+        met = PyUnicode_AsUTF8AndSize(name, &length)
+        if length == size and memcmp(met, text, size) == 0:
+            return <str>name
+    try:
+        name = PyUnicode_DecodeUTF8(<const char *>text, size, NULL)
+    except UnicodeDecodeError:
+        return None
+    if size <= 64:
+        _names[hash] = name
+    return <str>name
+
+
+cdef str _session_at(Reading *reading):
+    """A session in its one spelling, or None."""
+    cdef uint8_t digits[12]
+    cdef uint64_t number = 0
+    cdef const uint8_t *text
+    cdef Py_ssize_t i, length
+    cdef uint8_t first
+    if reading.at == reading.size:
+        return None
+    first = reading.data[reading.at]
+    if first & 0x80:
+        length = first & 0x7F
+        text = reading.data + reading.at + 1
+        if not 0 < length <= 48 or reading.at + 1 + length > reading.size or _packed(text, length) < SESSIONS:
+            return None
+        for i in range(length):
+            if not (48 <= text[i] <= 57 or 65 <= text[i] <= 90 or 97 <= text[i] <= 122 or text[i] in (45, 95)):
+                return None
+        reading.at += 1 + length
+        return _known(text, length)
+    if reading.at + 8 > reading.size:
+        return None
+    for i in range(8):
+        number = number << 8 | reading.data[reading.at + i]
+    if number >= SESSIONS:
+        return None
+    reading.at += 8
+    for i in range(11, -1, -1):
+        first = <uint8_t>(number % 36)
+        number //= 36
+        digits[i] = first + 48 if first < 10 else first + 87
+    return _known(digits, 12)
+
+
+cdef bint _read(Patch patch, const uint8_t *data, Py_ssize_t size) except -1:
+    """Fill in a patch from its bytes; False for whatever isn't plainly fine."""
+    cdef Reading reading
+    cdef int64_t time = 0, number, count = 1, i, at
+    cdef int flags, kind, before = 3
+    cdef str session, author
+    cdef list parents, ops
+    reading.data, reading.at, reading.size = data, 1, size
+    if not 16 <= size <= SMALL:
+        return False
+    flags = data[0]
+    if flags & 0xF0 != BYTES or flags & MESSAGE:
+        return False
+    for i in range(7 if flags & FINE else 6):
+        time = time << 8 | data[reading.at]
+        reading.at += 1
+    if not flags & FINE:
+        time *= 1_000
+    elif time % 1_000 == 0:
+        return False
+    if not 0 < time < MIN_WILD_TIME:
+        return False
+    session = _session_at(&reading)
+    if session is None:
+        return False
+    if flags & PARENTS:
+        count = _next(&reading)
+        if not 0 <= count <= 4:
+            return False
+    parents = []
+    for i in range(count):
+        number = _next(&reading)
+        if number < 2:
+            return False
+        if number & 1:
+            number >>= 1
+            if number % 1_000 == 0:
+                return False
+        else:
+            number = (number >> 1) * 1_000
+        number = time - number
+        whose = session
+        if number < 1:
+            return False
+        if flags & PARENTS:
+            if reading.at < size and data[reading.at] == SAME:
+                if count == 1:
+                    return False
+                reading.at += 1
+            else:
+                whose = _session_at(&reading)
+                if whose is None or <str>whose == session:
+                    return False
+        if count == 1:
+            patch.parent_time, patch.parent_session = number, <str>whose
+        else:
+            parents.append(id_of(number, <str>whose))
+            if i and not parents[i - 1] < parents[i]:
+                return False
+    if count != 1:
+        patch.parents_ = tuple(parents)
+    number = _next(&reading)
+    if not 0 <= number <= 256 or reading.at + number > size:
+        return False
+    author = _known(data + reading.at, number)
+    if author is None:
+        return False
+    reading.at += number
+    patch.wall_ = time
+    if flags & WALL:
+        number = _next(&reading)
+        if number < 1:
+            return False
+        patch.wall_ += -(number + 1 >> 1) if number & 1 else number >> 1
+        if not 0 <= patch.wall_ <= MAX_TIME:
+            return False
+    ops = []
+    while reading.at < size:
+        number = _next(&reading)
+        if number < 4:
+            return False
+        kind, number = number & 3, number >> 2
+        if kind == before or kind == 3:
+            return False
+        if kind == INSERT:
+            if reading.at + number > size:
+                return False
+            try:
+                ops.append(PyUnicode_DecodeUTF8(<const char *>data + reading.at, number, NULL))
+            except UnicodeDecodeError:
+                return False
+            reading.at += number
+        else:
+            ops.append(number if kind == KEEP else -number)
+        before = kind
+    if before == KEEP:
+        return False
+    patch.time_, patch.session_, patch.author_, patch.ops_ = time, session, author, tuple(ops)
+    return True
