@@ -33,4 +33,6 @@ cdef class EventGraph(EventLog):
     cdef bint covers(self, Py_ssize_t event, Py_ssize_t prefix) except -1
     cdef Py_ssize_t critical_below(self, Py_ssize_t prefix) noexcept
     cdef Py_ssize_t critical_above(self, Py_ssize_t prefix) noexcept
+    cdef Py_ssize_t chain_end(self, Py_ssize_t prefix) noexcept
+    cdef int64_t latest(self) noexcept
     cdef int ensure_order(self, Py_ssize_t prefix) except -1

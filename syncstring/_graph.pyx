@@ -239,6 +239,17 @@ cdef class EventGraph(EventLog):
                 high = middle
         return max(prefix, self.critical_first[low])
 
+    cdef Py_ssize_t chain_end(self, Py_ssize_t prefix) noexcept:
+        """Where the chain ends that goes on after a critical prefix: each prefix up to there is critical."""
+        cdef Py_ssize_t low = 0, high = self.criticals, middle
+        while low < high:
+            middle = (low + high) >> 1
+            if self.critical_first[middle] <= prefix:
+                low = middle + 1
+            else:
+                high = middle
+        return self.critical_last[low - 1]
+
     def critical_floor(self, Py_ssize_t prefix):
         """The greatest critical prefix of at most `prefix` events. O(log n)."""
         if prefix < 0:
@@ -476,6 +487,9 @@ cdef class EventGraph(EventLog):
 
     def greatest_time(self):
         """The greatest time of any event, 0 if there is none. O(heads)."""
+        return self.latest()
+
+    cdef int64_t latest(self) noexcept:
         cdef Py_ssize_t index
         cdef int64_t result = 0
         for index in range(self.heads_length):

@@ -15,11 +15,14 @@ refused with `PatchError` before anything happens. Knows no ids, authors or vers
 
 cimport cython
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
+from cpython.ref cimport Py_INCREF
+from cpython.tuple cimport PyTuple_SET_ITEM
 from libc.string cimport memcpy
 
 from operator import index
 from typing import NamedTuple
 
+from syncstring._text cimport SpliceLog
 from syncstring._text cimport TextBuffer as Buffer
 
 from syncstring._text import TextBuffer
@@ -34,6 +37,7 @@ MAX_COUNT = (1 << 53) - 1
 Ops = tuple  # in the stub: tuple[int | str, ...]
 
 cdef extern from "Python.h":
+    object PyType_GenericAlloc(object kind, Py_ssize_t items)
     Py_ssize_t PyNumber_AsSsize_t(object value, void *exception) except? -1
 
 cdef extern from "Python.h" nogil:
@@ -55,6 +59,26 @@ class Splice(NamedTuple):
     pos: int
     delete: int
     insert: str
+
+
+cdef object splice_of(Py_ssize_t pos, Py_ssize_t delete, str insert):
+    """`Splice(pos, delete, insert)`, in a fifth of the time."""
+    cdef object splice = PyType_GenericAlloc(Splice, 3), number = pos
+    Py_INCREF(number)
+    PyTuple_SET_ITEM(splice, 0, number)
+    number = delete
+    Py_INCREF(number)
+    PyTuple_SET_ITEM(splice, 1, number)
+    Py_INCREF(insert)
+    PyTuple_SET_ITEM(splice, 2, insert)
+    return splice
+
+
+cdef list listed(SpliceLog log, Py_ssize_t first, Py_ssize_t last):
+    """The splices of a log from `first` up to `last`, which the caller knows it has."""
+    cdef Py_ssize_t i
+    return [splice_of(log.pos[i], log.delete[i], log.pool.get(log.start[i], log.count[i]))
+            for i in range(first, last)]
 
 
 # --- the door -----------------------------------------------------------------------------------------

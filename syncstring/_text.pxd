@@ -20,6 +20,7 @@ cdef class TextBuffer:
     cdef Py_ssize_t size(self) noexcept nogil
     # Replace `delete` code points at `pos` by `count` of width `kind` at `data`; range checked by the caller.
     cdef int put(self, Py_ssize_t pos, Py_ssize_t delete, int kind, const void *data, Py_ssize_t count) except -1
+    cdef int edit(self, Py_ssize_t pos, Py_ssize_t delete, str insert) except -1
 
 
 cdef class SpliceLog:

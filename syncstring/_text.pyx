@@ -322,6 +322,11 @@ cdef class TextBuffer:
         _refuse_surrogates(insert)
         self.put(at, n, PyUnicode_KIND(insert), PyUnicode_DATA(insert), PyUnicode_GET_LENGTH(insert))
 
+    cdef int edit(self, Py_ssize_t pos, Py_ssize_t delete, str insert) except -1:
+        """`splice` whose range was checked."""
+        _refuse_surrogates(insert)
+        return self.put(pos, delete, PyUnicode_KIND(insert), PyUnicode_DATA(insert), PyUnicode_GET_LENGTH(insert))
+
     def slice(self, start, stop):
         """Return the text from `start` up to `stop`; `PatchError` unless 0 <= start <= stop <= len."""
         cdef Py_ssize_t first = PyNumber_AsSsize_t(start, NULL)

@@ -51,4 +51,5 @@ cdef class Walker:
                     SpliceLog out, Py_ssize_t mark) except -1
     cdef int delete(self, int column, int64_t pos, int64_t length, Py_ssize_t local,
                     SpliceLog out, Py_ssize_t mark) except -1
+    cdef int step(self, Py_ssize_t event, SpliceLog out) except -1
     cdef int walk_one(self, Py_ssize_t event, SpliceLog out) except -1

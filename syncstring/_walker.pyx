@@ -520,6 +520,17 @@ cdef class Walker:
         """Walk one event; what it does to the merge of those walked before it is appended to `out`."""
         self.walk_all((event,), out)
 
+    cdef int step(self, Py_ssize_t event, SpliceLog out) except -1:
+        """`walk` of an event that there is."""
+        cdef bint done = False
+        try:
+            self.walk_one(event, out)
+            done = True
+        finally:
+            if not done and self.broken:
+                self.walked = 0
+        return 0
+
     def walk_all(self, events, SpliceLog out=None):
         """Walk several, in the order given. Where memory runs out, all is forgotten: so is `out`."""
         cdef Py_ssize_t event, before = self.walked

@@ -6,6 +6,9 @@ from syncstring._graph cimport EventGraph
 from syncstring._text cimport SpliceLog, TextBuffer
 
 
+cdef int own_splices(EventGraph graph, Py_ssize_t event, SpliceLog log) except -1
+
+
 cdef class Weave:
     cdef readonly EventGraph graph
     cdef readonly Py_ssize_t first, last   # the events [first, last) are woven; both are critical

@@ -65,10 +65,15 @@ def put_own(EventGraph graph not None, Py_ssize_t event, SpliceLog log not None)
     is carried along knows on which side of deleted text something was inserted.
     The caller has judged it. A misfit has none.
     """
-    cdef int64_t k, length, pos = 0, offset, deleted = 0
     graph.door(event)
+    own_splices(graph, event, log)
+
+
+cdef int own_splices(EventGraph graph, Py_ssize_t event, SpliceLog log) except -1:
+    """`put_own` of an event that there is."""
+    cdef int64_t k, length, pos = 0, offset, deleted = 0
     if graph.flags[event] & MISFIT:
-        return
+        return 0
     for k in range(graph.op_start[event], graph.op_start[event + 1]):
         if graph.ops[k] & 3 != INSERT:
             pos += graph.ops[k] >> 2
@@ -88,6 +93,7 @@ def put_own(EventGraph graph not None, Py_ssize_t event, SpliceLog log not None)
             deleted = length
     if deleted:
         log.append(pos, deleted, 0, 0)
+    return 0
 
 
 @cython.final

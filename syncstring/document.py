@@ -23,6 +23,7 @@ from datetime import tzinfo
 from operator import attrgetter, index
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
+from syncstring._clock import Clocks, time_above
 from syncstring._diff import diff as diff_texts
 from syncstring._patch import (
     Ops,
@@ -33,10 +34,9 @@ from syncstring._patch import (
     ops_splices,
     transform,
 )
-from syncstring.clock import Clocks, time_above
+from syncstring._tip import Tip
 from syncstring.errors import PatchError, SyncstringError, UnknownVersion
 from syncstring.history import Base, History
-from syncstring.merge import Tip
 from syncstring.patch import MAX_PARENTS, MIN_WILD_TIME, Id, Patch, chained
 from syncstring.shown import FEW, Cursor, Shown, without_last
 from syncstring.timeline import Heads, Ref, Run, Timeline, Versions
@@ -94,16 +94,15 @@ class Document(Shown):
             raise PatchError(f"size_limit is {size_limit!r:.40}; it is a number of code points")
         self.session, self.author, self.size_limit = session, author, size_limit
         self.history = History(patches, base)
-        self.outgoing: list[Patch] = []
-        """Every patch made here that nobody took yet, parents first. Whoever sends them takes them out."""
+        self.outgoing = []
         self._last = 0  # the greatest time of a patch made here: none of them is given twice
         super().__init__(self.history.graph)
         self._cut: _Cut | None = None  # an `edit_at` that is made and not yet shown
         self._closed: SyncstringError | None = None  # why nothing may be edited any more
-        self._early: Patch | None = None  # what was committed early since the last `commit`
+        self._early = None  # what was committed early since the last `commit`
         self._timeline = Timeline(self.history, now=clock, zone=zone)
-        self._undos: list[tuple[Id, ...]] = []  # what undo takes back, step by step; a step may be a chain
-        self._redos: list[tuple[Id, ...]] = []
+        self._undos = []  # what undo takes back, step by step; a step may be a chain
+        self._redos = []
         self._taken: dict[Id, Undone] = {}  # by which patches made here what was taken back
 
     # --- the text -----------------------------------------------------------------------------------------
@@ -125,14 +124,10 @@ class Document(Shown):
 
     # --- editing ------------------------------------------------------------------------------------------
 
-    def splice(self, pos: int, delete: int, insert: str) -> None:
-        """Replace the `delete` code points at `pos` by `insert`. Not yet committed.
-
-        `PatchError` if that lies outside the text, for a lone surrogate, and where the document would
-        outgrow its limit; `UnsupportedVersion` if a later format's patches were met.
-        """
+    def _splice_any(self, pos: int, delete: int, insert: str) -> None:
+        """`splice`, whatever it is."""
         size = len(self._tip.buffer)
-        if (  # a keystroke: what can be said of it at once, and nothing to be composed
+        if (  # what can be said of it at once, and nothing to be composed
             type(pos) is type(delete) is int
             and type(insert) is str
             and 0 <= pos <= pos + delete <= size
@@ -191,13 +186,8 @@ class Document(Shown):
 
     # --- committing ---------------------------------------------------------------------------------------
 
-    def commit(self, message: str | None = None) -> Patch | None:
-        """Make a patch of what was edited since the last call; None if nothing changed.
-
-        Where `receive` had to commit it before, that patch is returned, or, with a message, an empty one that
-        bears it. What exceeds one row becomes a chain of patches, of which the last is returned and bears the
-        message. `PatchError` for a bad message or clock. O(n log n) for n splices.
-        """
+    def _commit_any(self, message: str | None) -> Patch | None:
+        """`commit`, whatever there is."""
         made = self._early
         if self._pending:
             made = self._commit(self._clocks.read(), message) or made
@@ -310,16 +300,8 @@ class Document(Shown):
 
     # --- others' edits ------------------------------------------------------------------------------------
 
-    def receive(self, patches: Iterable[Patch | Mapping[str, Any]], stored: bool = False) -> list[Splice]:
-        """Take in patches (or rows) in any order, known ones too; what the editor must apply, in order.
-
-        What is uncommitted is committed before anything new comes in, on what its author saw: carried over
-        others' edits it would forget which deleted characters it stood beside. A patch with an unknown
-        parent is parked. What is malformed, conflicting or of a later format is no exception, but one of
-        `problems`. `PatchError` only for what is neither patch nor row. With `stored`, they are surely in
-        the store, whose contents win every conflict. After a `MemoryError`, `receive(())` is enough to be
-        told what became of the patches that were taken in.
-        """
+    def _receive_any(self, patches: Iterable[Patch | Mapping[str, Any]], stored: bool) -> list[Splice]:
+        """`receive`, whatever it is."""
         history = self.history
         now = self._clocks.read() if self._pending else (0, 0)
         known = history.judged(patches)

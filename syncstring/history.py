@@ -18,6 +18,7 @@ from typing import Any
 
 from syncstring._graph import EventGraph
 from syncstring._patch import Splice
+from syncstring._placed import Placed
 from syncstring.errors import (
     ConflictingPatch,
     HistoryTruncated,
@@ -44,7 +45,7 @@ class Base:
     text: str
 
 
-class History:
+class History(Placed):
     """Patches of one document, in any order, some perhaps twice; and the text of every version of it.
 
     `patches` are `Patch`es or rows of table `patches`. `PatchError` for anything else, and then nothing
@@ -57,20 +58,19 @@ class History:
     def __init__(
         self, patches: Iterable[Patch | Mapping[str, Any]] = (), base: Base | None = None
     ) -> None:
-        self.base = base
+        self.base: Base | None = base
         self.rebuilds = 0
         """How often another content won an id, so that `graph` and `merge` are new objects."""
-        self._parked: dict[Id, Patch] = {}
-        self._waiting: dict[Id, list[Id]] = {}  # an unknown parent -> who waits for it
-        self._losers: dict[Id, set[bytes]] = {}  # digests of the contents that lost an id
-        self._settled: set[Id] = set()  # ids whose content a store has decided
+        self._parked = {}
+        self._waiting = {}  # an unknown parent -> who waits for it
+        self._losers = {}  # digests of the contents that lost an id
+        self._settled = set()  # ids whose content a store has decided
         # What was wrong, in words: an exception that is kept would keep the rows it was raised for.
         self._malformed: set[str] = set()
         self._unsupported: set[str] = set()
         self.read_only = False
-        """Whether something of a later format was given; see `unsupported`."""
         self._judged = 0  # events known to be judged
-        self._placing: list[Patch] | None = None  # what took its place in a call that memory ran out in
+        self._placing = None  # what took its place in a call that memory ran out in
         self._plant()
         self.add(patches)
 
@@ -113,10 +113,12 @@ class History:
                 self._release(id, placed)
         self._placing = placed
         changed: dict[Id, Patch] = {}
-        for patch in sorted(self.judged(patches), key=lambda patch: patch.id):
+        given = self.judged(patches)
+        if stored:
+            self._settled.update(patch.id for patch in given)
+        went = self.place_all(given, placed)
+        for patch in sorted(given[went:], key=lambda patch: patch.id):
             known = changed.get(patch.id) or self.known(patch.id)
-            if stored:
-                self._settled.add(patch.id)
             if known is None:
                 self._take(patch, placed)
             elif known != patch:
@@ -304,6 +306,8 @@ class History:
     def patch_of(self, event: int) -> Patch:
         """The patch of an event of `graph`."""
         graph = self.graph
+        if self.base is None or 0 not in graph.parents_of(event):
+            return Patch.of_event(graph, event)
         parents = self.ids(graph.parents_of(event))
         return Patch.trusted(
             self._id(event),
@@ -372,10 +376,10 @@ class History:
         return tuple(sorted(id for id in named if id not in self._parked and self.graph.find(*id) < 0))
 
     def since(self, heads: Iterable[tuple[int, str]]) -> list[Patch]:
-        """The patches that a version with these heads lacks, parents first. O(k log k) for k of them."""
+        """The patches that a version with these heads lacks, in time order. O(k log k) for k of them."""
         self.whole()
         ahead, _ = self.graph.difference(self.graph.heads, self.events(heads))
-        return [self.patch_of(event) for event in reversed(ahead)]
+        return [self.patch_of(event) for event in sorted(ahead, key=self.graph.id_of)]
 
     @property
     def problems(self) -> list[SyncstringError]:

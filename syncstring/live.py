@@ -129,6 +129,13 @@ class LiveDocument(Document):
             self._hand_over()
         return patch
 
+    def commit_each(self, splices: Iterable[Sequence[Any]]) -> list[Patch]:
+        self._traffic.claim()
+        try:
+            return super().commit_each(splices)
+        finally:
+            self._hand_over()
+
     def edit_at(self, heads: Iterable[tuple[int, str]], splices: Iterable[Sequence[Any]]) -> Edit:
         self._traffic.claim()
         return self._handed(super().edit_at(heads, splices))

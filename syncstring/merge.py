@@ -22,8 +22,9 @@ from collections.abc import Iterable
 from syncstring._graph import EventGraph
 from syncstring._patch import Ops, Splice, compose, invert, ops_splices
 from syncstring._text import SpliceLog, TextBuffer
+from syncstring._tip import Tip
 from syncstring._walker import Walker, plan
-from syncstring._weave import Script, Weave, put_own
+from syncstring._weave import Script, Weave
 
 __all__ = ["Merge", "Tip"]
 
@@ -229,104 +230,3 @@ def _insertions_first(ops: Ops) -> Ops:
             result += [part for part in (inserted, deleted, op) if part]
             inserted, deleted = "", 0
     return tuple(result)
-
-
-class Tip:
-    """The text of everything, kept current event by event: what a live document holds.
-
-    A remote event costs about its own size: walkers are kept between calls, so that neither a bubble that
-    stays open nor a late event is walked anew each time. There are O(log n) of them, each from a base that
-    is about twice as far back as that of the next but one.
-    """
-
-    def __init__(self, graph: EventGraph) -> None:
-        self.graph = graph
-        self.buffer = TextBuffer()
-        self.taken = 0
-        self._walkers: list[Walker] = []  # bases ascending
-        self._done = 0  # steps of walkers that are gone, and of planning
-
-    def advance(self) -> SpliceLog:
-        """Take in every event that the graph has got since the last call.
-
-        The splices returned, in order, turn the buffer's text before the call into its text after it. Where
-        memory runs out, nothing was taken in.
-        """
-        log = self.ahead()
-        self.show(log)
-        return log
-
-    def show(self, log: SpliceLog) -> None:
-        """Do to the buffer what `ahead` found, the graph being what it was then. All or nothing."""
-        taken = len(self.graph)
-        log.replay(self.buffer, 0, len(log))
-        self.taken = taken
-
-    def ahead(self) -> SpliceLog:
-        """What `advance` would do, and hasn't done yet."""
-        graph, log = self.graph, SpliceLog(self.graph.pool)
-        at, stop, size = self.taken, len(graph), len(self.buffer)
-        while at < stop:
-            end = graph.critical_floor(at)
-            if end == at and graph.critical_ceiling(at + 1) == at + 1:
-                graph.judge(at, size)
-                put_own(graph, at, log)
-                size = graph.size_of(at)
-                at += 1
-            else:
-                walker = self._walker_at(at, size)
-                at = min(stop, graph.critical_ceiling(at + 1))
-                self._walk(walker, at, log)
-                size = walker.size
-        return log
-
-    def took(self, event: int, taken: int, before: int) -> None:
-        """Count the newest event as taken in, which makes `taken` of them: its author saw everything, and the
-        buffer, whose text had `before` code points, was edited already. Takes no memory."""
-        self.graph.judge(event, before)
-        self.taken = taken
-
-    def _walker_at(self, at: int, size: int) -> Walker:
-        """A walker that has walked the events from some critical version up to `at`, whose text has `size`
-        code points."""
-        graph, walkers = self.graph, self._walkers
-        while walkers and walkers[-1].base + walkers[-1].walked > at:
-            self._forget(-1)  # it was ahead when memory ran out
-        base = graph.critical_floor(at)
-        late = False
-        while walkers and graph.critical_floor(walkers[-1].base) != walkers[-1].base:
-            self._forget(-1)
-            late = True
-        if late:
-            # Another late event may be older still: going back twice as far each time costs twice the last.
-            base = graph.critical_floor(max(0, 2 * base - at))
-        if walkers and at - (walkers[-1].base + walkers[-1].walked) < at - base:
-            self._walk(walkers[-1], at)
-            return walkers[-1]
-        # The first event after a critical version was made on exactly its text.
-        walker = Walker(graph, base, size if base == at else graph.size_before(base))
-        self._walk(walker, at)
-        walkers.append(walker)
-        for i in range(len(walkers) - 2, 0, -1):
-            if at - walkers[i - 1].base < 2 * (at - walkers[i + 1].base):
-                self._forget(i)
-        return walker
-
-    def _walk(self, walker: Walker, stop: int, log: SpliceLog | None = None) -> None:
-        """Let a walker go on up to an event."""
-        walked = walker.base + walker.walked
-        self._done += stop - walked
-        walker.walk_all(plan(self.graph, walked, stop), log)
-
-    def _forget(self, i: int) -> None:
-        self._done += self._walkers.pop(i).steps
-
-    @property
-    def steps(self) -> int:
-        """What tests of growth count: events taken in or walked again, and what walkers did for them."""
-        return self.taken + self._done + sum(walker.steps for walker in self._walkers)
-
-    def drop_caches(self) -> None:
-        """Forget the walkers."""
-        while self._walkers:
-            self._forget(-1)

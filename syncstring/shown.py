@@ -15,10 +15,11 @@ from weakref import WeakSet
 
 from syncstring._diff import diff as diff_texts
 from syncstring._graph import EventGraph
+from syncstring._keys import Keys
 from syncstring._patch import Ops, Splice, map_position, ops_splices
 from syncstring._text import SpliceLog, TextBuffer
+from syncstring._tip import Tip
 from syncstring.errors import PatchError
-from syncstring.merge import Tip
 
 __all__ = ["FEW", "Cursor", "Next", "Shown", "without_last"]
 
@@ -59,16 +60,16 @@ class Next(NamedTuple):
     moves: Iterator[tuple[Cursor, int]]
 
 
-class Shown:
+class Shown(Keys):
     """The text of all of a graph, uncommitted edits on it, and cursors. A `Document` is one."""
 
     def __init__(self, graph: EventGraph) -> None:
         self._tip = Tip(graph)
         self._tip.advance()
-        self._pending: list[Splice] = []  # sequential, on the committed text
+        self._pending = []  # sequential, on the committed text
         self._next: Next | None = None
-        self._seen: tuple[int, ...] | None = None  # what the text shows, if it was committed to when behind
-        self._text: str | None = None
+        self._seen = None  # what the text shows, if it was committed to when behind
+        self._text = None
         self._cursors: WeakSet[Cursor] = WeakSet()
         self._pointing = False  # whether there ever was a cursor
 

@@ -345,6 +345,6 @@ def test_no_more_walkers_are_kept_than_the_history_has_doublings() -> None:
             back = chance.randrange(len(line)) if i % 497 == 0 else 1
             late = add(f"late{i}", {line[-1 - back]}, "y")
             line.append(add("line", {line[-1], late}, 1, "x"))
-        most = max(most, len(tip._walkers))
+        most = max(most, len(tip.kept))
     assert 2 < most <= 2 * len(tip.graph).bit_length()
     assert str(tip.buffer) == Merge(tip.graph).text(len(tip.graph))

@@ -1,0 +1,65 @@
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from weakref import WeakSet
+
+from syncstring._clock import Clocks
+from syncstring._patch import Splice
+from syncstring._tip import Tip
+from syncstring.patch import Id, Patch
+
+__all__ = ["Keys"]
+
+class Keys:
+    """What a document does at every keystroke, its own and others'."""
+
+    history: Any
+    session: str
+    author: str
+    size_limit: int
+    outgoing: list[Patch]
+    """Every patch made here that nobody took yet, parents first. Whoever sends them takes them out."""
+    _tip: Tip
+    _clocks: Clocks
+    _last: int
+    _closed: Any
+    _early: Patch | None
+    _seen: tuple[int, ...] | None
+    _text: str | None
+    _next: Any
+    _cursors: WeakSet[Any]
+    _pointing: bool
+    _redos: list[tuple[Id, ...]]
+    _pending: list[Splice]
+    _undos: list[tuple[Id, ...]]
+
+    def splice(self, pos: int, delete: int, insert: str) -> None:
+        """Replace the `delete` code points at `pos` by `insert`. Not yet committed.
+
+        `PatchError` if that lies outside the text, for a lone surrogate, and where the document would
+        outgrow its limit; `UnsupportedVersion` if a later format's patches were met.
+        """
+    def commit(self, message: str | None = None) -> Patch | None:
+        """Make a patch of what was edited since the last call; None if nothing changed.
+
+        Where `receive` had to commit it before, that patch is returned, or, with a message, an empty one that
+        bears it. What exceeds one row becomes a chain of patches, of which the last is returned and bears the
+        message. `PatchError` for a bad message or clock. O(n log n) for n splices.
+        """
+    def commit_each(self, splices: Iterable[Sequence[Any]]) -> list[Patch]:
+        """`splice` and `commit` for each of these, in order: each is a patch of its own, all at one reading of
+        the clock. What is uncommitted is committed first. The patches are returned; where one raises, those
+        before it are made.
+        """
+    def receive(self, patches: Iterable[Patch | Mapping[str, Any]], stored: bool = False) -> list[Splice]:
+        """Take in patches (or rows) in any order, known ones too; what the editor must apply, in order.
+
+        What is uncommitted is committed before anything new comes in, on what its author saw: carried over
+        others' edits it would forget which deleted characters it stood beside. A patch with an unknown
+        parent is parked. What is malformed, conflicting or of a later format is no exception, but one of
+        `problems`. `PatchError` only for what is neither patch nor row. With `stored`, they are surely in
+        the store, whose contents win every conflict. After a `MemoryError`, `receive(())` is enough to be
+        told what became of the patches that were taken in.
+        """
+    def _splice_any(self, pos: int, delete: int, insert: str) -> None: ...
+    def _commit_any(self, message: str | None) -> Patch | None: ...
+    def _receive_any(self, patches: Iterable[Patch | Mapping[str, Any]], stored: bool) -> list[Splice]: ...

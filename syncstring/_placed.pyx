@@ -1,0 +1,50 @@
+# cython: language_level=3
+"""What a history holds, and the straight way in.
+
+The law of this room. A patch that is new, and whose parents all have their place, takes its own: nothing else
+is to be thought of then, as long as nobody waits. All else is `history.py`'s to judge. What fails for want of
+memory has done nothing; a patch is in or not.
+"""
+
+from syncstring._graph cimport EventGraph
+from syncstring._values cimport Patch, enter, holds
+
+__all__ = ["Placed"]
+
+
+cdef class Placed:
+    def place_all(self, list patches not None, list placed not None):
+        return self.place(patches, 0, placed)
+
+    cdef Py_ssize_t place(self, list patches, Py_ssize_t first, list placed) except -1:
+        """How far it went. `placed` may be None."""
+        cdef EventGraph graph = self.graph
+        cdef Py_ssize_t i = first, event
+        cdef bint based = self.base is not None
+        cdef Patch patch
+        if self._waiting or self._placing is not None and self._placing is not placed:
+            return first
+        for i in range(first, len(patches)):
+            if type(patches[i]) is not Patch:
+                return i
+            patch = <Patch>patches[i]
+            event = graph.seek(patch.time_, patch.session_)
+            if event >= 0:
+                # On a base, an event may name as its parent what is no patch.
+                if based or not holds(graph, event, patch):
+                    return i
+                continue
+            if placed is None:
+                if enter(graph, patch, based) < 0:
+                    return i
+                continue
+            placed.append(patch)
+            event = -2
+            try:
+                event = enter(graph, patch, based)
+            finally:
+                if event < 0:
+                    placed.pop()
+            if event < 0:
+                return i
+        return len(patches)

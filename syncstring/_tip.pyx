@@ -1,0 +1,128 @@
+# cython: language_level=3
+"""The text of everything, kept current event by event: what a live document holds.
+
+The law of this room. The buffer is the text of the first `taken` events, whatever it was asked in between;
+what leads from there to the text of all is found first and shown then, all or nothing. Where the graph is a
+chain an event's own splices are right as they stand; what lies in a bubble goes through a walker.
+
+Walkers are kept between calls, so that neither a bubble that stays open nor a late event is walked anew each
+time: O(log n) of them, each from a base that is about twice as far back as that of the next but one. They
+can be dropped at any time; no answer changes. Source: Gentle & Kleppmann, EuroSys 2025, section 3.
+"""
+
+cimport cython
+
+from syncstring._graph cimport EventGraph
+from syncstring._text cimport SpliceLog, TextBuffer
+from syncstring._walker cimport Walker
+from syncstring._weave cimport own_splices
+
+from syncstring._walker import plan
+
+__all__ = ["Tip"]
+
+
+@cython.final
+cdef class Tip:
+    def __cinit__(self, EventGraph graph not None):
+        self.graph = graph
+        self.buffer = TextBuffer()
+        self.walkers = []
+
+    def advance(self):
+        cdef SpliceLog log = self.look()
+        self.put(log)
+        return log
+
+    def show(self, SpliceLog log not None):
+        self.put(log)
+
+    cdef int put(self, SpliceLog log) except -1:
+        log.replay(self.buffer, 0, log.length)
+        self.taken = self.graph.length
+        return 0
+
+    def ahead(self):
+        return self.look()
+
+    cdef SpliceLog look(self):
+        cdef EventGraph graph = self.graph
+        cdef SpliceLog log = SpliceLog(graph.pool)
+        cdef Py_ssize_t at = self.taken, stop = graph.length, size = self.buffer.size(), end
+        cdef Walker walker
+        while at < stop:
+            if graph.critical_below(at) == at and graph.critical_above(at + 1) == at + 1:
+                # A chain, up to where the interval of critical versions that this is in ends.
+                end = min(stop, graph.chain_end(at))
+                while at < end:
+                    graph.fits(at, size)
+                    own_splices(graph, at, log)
+                    size = graph.size[at]
+                    at += 1
+            else:
+                walker = self.walker_at(at, size)
+                at = min(stop, graph.critical_above(at + 1))
+                self.walk(walker, at, log)
+                size = walker.list.total(0)
+        return log
+
+    def took(self, Py_ssize_t event, Py_ssize_t taken, Py_ssize_t before):
+        self.graph.judge(event, before)
+        self.taken = taken
+
+    cdef Walker walker_at(self, Py_ssize_t at, Py_ssize_t size):
+        """A walker that has walked the events from some critical version up to `at`, whose text has `size`
+        code points."""
+        cdef EventGraph graph = self.graph
+        cdef list walkers = self.walkers
+        cdef Py_ssize_t base, i
+        cdef bint late = False
+        cdef Walker walker = <Walker>walkers[len(walkers) - 1] if walkers else None
+        while walker is not None and walker.base + walker.walked > at:
+            self.forget(len(walkers) - 1)  # it was ahead when memory ran out
+            walker = <Walker>walkers[len(walkers) - 1] if walkers else None
+        base = graph.critical_below(at)
+        while walker is not None and graph.critical_below(walker.base) != walker.base:
+            self.forget(len(walkers) - 1)
+            walker = <Walker>walkers[len(walkers) - 1] if walkers else None
+            late = True
+        if late:
+            # Another late event may be older still: going back twice as far each time costs twice the last.
+            base = graph.critical_below(max(0, 2 * base - at))
+        if walker is not None and at - (walker.base + walker.walked) < at - base:
+            self.walk(walker, at, None)
+            return walker
+        # The first event after a critical version was made on exactly its text.
+        walker = Walker(graph, base, size if base == at else graph.size_before(base))
+        self.walk(walker, at, None)
+        walkers.append(walker)
+        for i in range(len(walkers) - 2, 0, -1):
+            if at - (<Walker>walkers[i - 1]).base < 2 * (at - (<Walker>walkers[i + 1]).base):
+                self.forget(i)
+        return walker
+
+    cdef int walk(self, Walker walker, Py_ssize_t stop, SpliceLog log) except -1:
+        """Let a walker go on up to an event."""
+        cdef Py_ssize_t walked = walker.base + walker.walked
+        self.done += stop - walked
+        if stop - walked == 1:
+            walker.step(walked, log)
+        elif stop > walked:
+            walker.walk_all(plan(self.graph, walked, stop), log)
+        return 0
+
+    cdef int forget(self, Py_ssize_t i) except -1:
+        self.done += self.walkers.pop(i).steps
+        return 0
+
+    @property
+    def kept(self):
+        return tuple(self.walkers)
+
+    @property
+    def steps(self):
+        return self.taken + self.done + sum([walker.steps for walker in self.walkers])
+
+    def drop_caches(self):
+        while self.walkers:
+            self.forget(len(self.walkers) - 1)
