@@ -11,6 +11,9 @@ cdef enum:
     DELETE = 2
 
 cdef enum:
+    MET = 16
+
+cdef enum:
     MISFIT = 1        # consumes more than its parents' text: counts as empty
     JUDGED = 2        # the verdict is known (and so is `size`)
 
@@ -39,16 +42,24 @@ cdef class EventLog:
     cdef Py_ssize_t ops_capacity
     cdef list sessions, authors
     cdef dict session_index, author_index, messages
+    # Where names that are the very objects in `sessions` and `authors` stand there, by their addresses.
+    cdef void *session_met[MET]
+    cdef int32_t session_at[MET]
+    cdef void *author_met[MET]
+    cdef int32_t author_at[MET]
     cdef list lanes                    # session index -> Lane: its events by time
     cdef readonly list misfits         # events judged not to fit, in the order of judging
 
     cdef int make_room(self, Py_ssize_t events) except -1
     cdef int put(self, int64_t time, str session, str author, int64_t wall) except -1
+    cdef int32_t author_number(self, str author) except -1
+    cdef int32_t session_new(self, str session) except -1
     cdef int32_t *put_parents(self, Py_ssize_t count) except NULL
     cdef int64_t *room_for_ops(self, Py_ssize_t count) except NULL
     cdef int put_ops(self, tuple ops) except -1
     cdef int put_splice(self, int64_t pos, int64_t delete, str insert) except -1
     cdef void count_in(self) noexcept
+    cdef Py_ssize_t session_number(self, str session) except -2
     cdef int door(self, Py_ssize_t event) except -1
     cdef Py_ssize_t seek(self, int64_t time, str session) except -2
     cdef tuple delta(self, Py_ssize_t event)

@@ -117,7 +117,7 @@ cdef class EventLog:
 
     cdef int put(self, int64_t time, str session, str author, int64_t wall) except -1:
         """Everything but the parents and the delta. First of these."""
-        cdef Py_ssize_t event = self.length
+        cdef Py_ssize_t event = self.length, slot
         if event >= 0x7fffffff:
             raise MemoryError("a history holds at most 2^31 patches")
         self.make_room(event + 1)
@@ -125,6 +125,18 @@ cdef class EventLog:
         self.wall[event] = wall
         self.size[event] = -1
         self.flags[event] = 0
+        slot = (<size_t><void *>author >> 4) & (MET - 1)
+        if self.author_met[slot] == <void *>author:
+            self.author[event] = self.author_at[slot]
+        else:
+            self.author[event] = self.author_number(author)
+        self.session[event] = self.session_new(session)
+        (<Lane>self.lanes[self.session[event]]).reserve()
+        return 0
+
+    cdef int32_t author_number(self, str author) except -1:
+        """Where an author stands in `authors`; put there if need be."""
+        cdef Py_ssize_t slot
         index_ = self.author_index.get(author)
         if index_ is None:
             # The index is what counts: a list may end in what was never entered there.
@@ -133,20 +145,39 @@ cdef class EventLog:
                 self.authors.pop()
             self.authors.append(author)
             self.author_index[author] = index_
-        self.author[event] = index_
-        index_ = self.session_index.get(session)
-        if index_ is None:
-            index_ = len(self.session_index)
-            while len(self.sessions) > index_:
+        if self.authors[index_] is author:
+            slot = (<size_t><void *>author >> 4) & (MET - 1)
+            self.author_met[slot] = <void *>author
+            self.author_at[slot] = index_
+        return index_
+
+    cdef Py_ssize_t session_number(self, str session) except -2:
+        """Where a session stands in `sessions`, or -1."""
+        cdef Py_ssize_t slot = (<size_t><void *>session >> 4) & (MET - 1)
+        cdef object index
+        if self.session_met[slot] == <void *>session:
+            return self.session_at[slot]
+        index = self.session_index.get(session)
+        if index is None:
+            return -1
+        if self.sessions[index] is session:  # kept by the list, so its address is nobody else's
+            self.session_met[slot] = <void *>session
+            self.session_at[slot] = index
+        return index
+
+    cdef int32_t session_new(self, str session) except -1:
+        """Where it stands; put there if need be."""
+        cdef Py_ssize_t index = self.session_number(session)
+        if index < 0:
+            index = len(self.session_index)
+            while len(self.sessions) > index:
                 self.sessions.pop()
-            while len(self.lanes) > index_:
+            while len(self.lanes) > index:
                 self.lanes.pop()
             self.sessions.append(session)
             self.lanes.append(Lane())
-            self.session_index[session] = index_
-        self.session[event] = index_
-        (<Lane>self.lanes[self.session[event]]).reserve()
-        return 0
+            self.session_index[session] = index
+        return <int32_t>index
 
     cdef int32_t *put_parents(self, Py_ssize_t count) except NULL:
         """Room for so many parents, which the caller writes there, ascending."""
@@ -249,10 +280,9 @@ cdef class EventLog:
         return self.seek(time, session)
 
     cdef Py_ssize_t seek(self, int64_t time, str session) except -2:
-        cdef object index = self.session_index.get(session)
+        cdef Py_ssize_t index = self.session_number(session), at
         cdef Lane lane
-        cdef Py_ssize_t at
-        if index is None:
+        if index < 0:
             return -1
         lane = <Lane>self.lanes[index]
         at = lane.bisect(self.time, time)

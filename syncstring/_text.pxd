@@ -8,6 +8,7 @@ cdef class TextPool:
     cdef Py_ssize_t capacity           # code points
 
     cdef Py_ssize_t add(self, str text) except -1          # where it starts
+    cdef Py_ssize_t add_bytes(self, const unsigned char *data, Py_ssize_t count) except -1  # valid UTF-8
     cdef str get(self, Py_ssize_t start, Py_ssize_t count)  # the range is the caller's to check
 
 

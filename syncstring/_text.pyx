@@ -26,6 +26,7 @@ cdef extern from "Python.h" nogil:
     Py_ssize_t PyUnicode_GET_LENGTH(object text)
 
 cdef extern from "Python.h":
+    str PyUnicode_DecodeUTF8(const char *data, Py_ssize_t size, const char *errors)
     str PyUnicode_New(Py_ssize_t size, Py_UCS4 maxchar)
     str PyUnicode_FromKindAndData(int kind, const void *data, Py_ssize_t size)
     # With NULL for the exception, whatever doesn't fit is clipped: out of range stays out of range.
@@ -182,6 +183,15 @@ cdef class TextPool:
             self.data, self.capacity = data, capacity
         _copy(self.kind, self.data, start, kind, PyUnicode_DATA(text), 0, n)
         self.length = start + n
+        return start
+
+    cdef Py_ssize_t add_bytes(self, const unsigned char *data, Py_ssize_t count) except -1:
+        cdef Py_ssize_t start = self.length
+        if count > self.capacity - start or _bits(1, data, count) > 0x7F:
+            return self.add(PyUnicode_DecodeUTF8(<const char *>data, count, NULL))
+        # ASCII, and there is room: no string need be made.
+        _copy(self.kind, self.data, start, 1, data, 0, count)
+        self.length = start + count
         return start
 
     cdef str get(self, Py_ssize_t start, Py_ssize_t count):

@@ -16,6 +16,8 @@ cdef class Patch:
     cdef int64_t parent_time
     cdef str parent_session            # None: not just one
     cdef tuple ops_                    # None: not looked at yet
+    cdef bytes raw                     # what it was read from, or None
+    cdef Py_ssize_t raw_ops            # where the operations begin there
 
     cdef tuple delta_(self)
     cdef int fill(self, tuple parts) except -1

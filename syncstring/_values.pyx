@@ -2,7 +2,8 @@
 """The patch itself: its parts, or where they stand in a graph; and its bytes, out and in.
 
 The law of this room. A patch never changes. One that was made here or read from a pack is a view of an event
-(an `EventGraph` never changes one either), so that nobody pays for parts which nobody looks at. Equal parts
+(an `EventGraph` never changes one either), one that was read from bytes keeps those, so that nobody pays for
+parts which nobody looks at. Equal parts
 are equal patches, wherever they stand. `from_bytes(to_bytes())` gives it back, and no other bytes do.
 
 What most patches look like is written and read here; for the rest, and to say what is wrong with bytes that
@@ -133,7 +134,10 @@ cdef class Patch:
 
     cdef tuple delta_(self):
         if self.ops_ is None:
-            self.ops_ = () if self.graph is None else self.graph.delta(self.event)
+            if self.raw is not None:
+                self.ops_ = _ops(self.raw, self.raw_ops)
+            else:
+                self.ops_ = () if self.graph is None else self.graph.delta(self.event)
         return self.ops_
 
     @property
@@ -200,7 +204,10 @@ cdef class Patch:
 
     def to_bytes(self):
         cdef uint8_t small[SMALL]
-        cdef Py_ssize_t size = _write(self, small)
+        cdef Py_ssize_t size
+        if self.raw is not None:
+            return self.raw
+        size = _write(self, small)
         if size:
             return PyBytes_FromStringAndSize(<char *>small, size)
         return compact.written(
@@ -210,11 +217,13 @@ cdef class Patch:
     @classmethod
     def from_bytes(cls, data):
         cdef Patch patch = Patch.__new__(Patch)
-        if not PyBytes_CheckExact(data) or not _read(
+        if PyBytes_CheckExact(data) and _read(
             patch, <const uint8_t *>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)
         ):
-            patch = Patch.__new__(Patch)
-            patch.fill(compact.read(data))
+            patch.raw = data
+            return patch
+        patch = Patch.__new__(Patch)
+        patch.fill(compact.read(data))
         return patch
 
     def digest(self):
@@ -269,7 +278,10 @@ cdef Py_ssize_t enter(EventGraph graph, Patch patch, int64_t base) except -2:
                 known[j] = known[j - 1]
                 j -= 1
             known[j] = <int32_t>parent
-    graph.put_ops(patch.delta_())
+    if patch.raw is not None:
+        _put_bytes(graph, patch.raw, patch.raw_ops)
+    else:
+        graph.put_ops(patch.delta_())
     return graph.finish(patch.message_)
 
 
@@ -408,11 +420,13 @@ cdef inline int64_t _next(Reading *reading) noexcept:
     return -1
 
 
-# Who sends one patch sends more. Found by what they are made of, in a table of what was met last.
-cdef list _names = [None] * 256
+# Who sends one patch sends more: what was met last, found by what it is made of.
+cdef list _authors = [None] * 256
+cdef list _sessions = [None] * 256
+cdef uint64_t _numbers[256]
 
 
-cdef str _known(const uint8_t *text, Py_ssize_t size):
+cdef str _author_at(const uint8_t *text, Py_ssize_t size):
     """Bytes of UTF-8 as a string; None if they are none."""
     cdef uint64_t hash = size
     cdef Py_ssize_t i, length = 0
@@ -421,7 +435,7 @@ cdef str _known(const uint8_t *text, Py_ssize_t size):
     for i in range(size):
         hash = (hash ^ text[i]) * <uint64_t>0x100000001B3
     hash = (hash ^ hash >> 32) & 255
-    name = _names[hash]
+    name = _authors[hash]
     if name is not None:
         met = PyUnicode_AsUTF8AndSize(name, &length)
         if length == size and memcmp(met, text, size) == 0:
@@ -430,18 +444,18 @@ cdef str _known(const uint8_t *text, Py_ssize_t size):
         name = PyUnicode_DecodeUTF8(<const char *>text, size, NULL)
     except UnicodeDecodeError:
         return None
-    if size <= 64:
-        _names[hash] = name
+    _authors[hash] = name
     return <str>name
 
 
 cdef str _session_at(Reading *reading):
     """A session in its one spelling, or None."""
-    cdef uint8_t digits[12]
-    cdef uint64_t number = 0
+    cdef char digits[12]
+    cdef uint64_t number = 0, rest
     cdef const uint8_t *text
     cdef Py_ssize_t i, length
     cdef uint8_t first
+    cdef object session
     if reading.at == reading.size:
         return None
     first = reading.data[reading.at]
@@ -454,7 +468,7 @@ cdef str _session_at(Reading *reading):
             if not (48 <= text[i] <= 57 or 65 <= text[i] <= 90 or 97 <= text[i] <= 122 or text[i] in (45, 95)):
                 return None
         reading.at += 1 + length
-        return _known(text, length)
+        return _author_at(text, length)
     if reading.at + 8 > reading.size:
         return None
     for i in range(8):
@@ -462,11 +476,73 @@ cdef str _session_at(Reading *reading):
     if number >= SESSIONS:
         return None
     reading.at += 8
-    for i in range(11, -1, -1):
-        first = <uint8_t>(number % 36)
-        number //= 36
-        digits[i] = first + 48 if first < 10 else first + 87
-    return _known(digits, 12)
+    i = (number ^ number >> 17 ^ number >> 41) & 255
+    session = _sessions[i]
+    if session is not None and _numbers[i] == number:
+        return <str>session
+    rest = number
+    for length in range(11, -1, -1):
+        first = <uint8_t>(rest % 36)
+        rest //= 36
+        digits[length] = first + 48 if first < 10 else first + 87
+    session = PyUnicode_DecodeUTF8(digits, 12, NULL)
+    _sessions[i] = session
+    _numbers[i] = number
+    return <str>session
+
+
+cdef tuple _ops(bytes raw, Py_ssize_t at):
+    """The operations in bytes that were read before."""
+    cdef Reading reading
+    cdef int64_t number
+    cdef list ops = []
+    reading.data, reading.at = <const uint8_t *>PyBytes_AS_STRING(raw), at
+    reading.size = PyBytes_GET_SIZE(raw)
+    while reading.at < reading.size:
+        number = _next(&reading)
+        if number & 3 == INSERT:
+            number >>= 2
+            ops.append(PyUnicode_DecodeUTF8(<const char *>reading.data + reading.at, number, NULL))
+            reading.at += number
+        else:
+            ops.append(-(number >> 2) if number & 3 == DELETE else number >> 2)
+    return tuple(ops)
+
+
+cdef int _put_bytes(EventGraph graph, bytes raw, Py_ssize_t at) except -1:
+    """`graph.put_ops` of the operations in bytes that were read before."""
+    cdef Py_ssize_t event = graph.length, count = 0, start
+    cdef Reading reading
+    cdef int64_t number
+    cdef int64_t *ops
+    reading.data, reading.at = <const uint8_t *>PyBytes_AS_STRING(raw), at
+    reading.size = PyBytes_GET_SIZE(raw)
+    ops = graph.room_for_ops(reading.size - at)
+    while reading.at < reading.size:
+        number = _next(&reading)
+        if number & 3 == INSERT:
+            start = graph.pool.length
+            graph.pool.add_bytes(reading.data + reading.at, number >> 2)
+            reading.at += number >> 2
+            number = <int64_t>(graph.pool.length - start) << 2 | INSERT
+        ops[count] = number
+        count += 1
+    graph.op_start[event + 1] = graph.op_start[event] + count
+    graph.text_start[event + 1] = graph.pool.length
+    return 0
+
+
+cdef bint _is_text(const uint8_t *data, Py_ssize_t size) except -1:
+    """Whether bytes are UTF-8."""
+    cdef Py_ssize_t i
+    for i in range(size):
+        if data[i] > 0x7F:
+            try:
+                PyUnicode_DecodeUTF8(<const char *>data, size, NULL)
+            except UnicodeDecodeError:
+                return False
+            return True
+    return True
 
 
 cdef bint _read(Patch patch, const uint8_t *data, Py_ssize_t size) except -1:
@@ -475,7 +551,7 @@ cdef bint _read(Patch patch, const uint8_t *data, Py_ssize_t size) except -1:
     cdef int64_t time = 0, number, count = 1, i, at
     cdef int flags, kind, before = 3
     cdef str session, author
-    cdef list parents, ops
+    cdef list parents = None
     reading.data, reading.at, reading.size = data, 1, size
     if not 16 <= size <= SMALL:
         return False
@@ -498,7 +574,8 @@ cdef bint _read(Patch patch, const uint8_t *data, Py_ssize_t size) except -1:
         count = _next(&reading)
         if not 0 <= count <= 4:
             return False
-    parents = []
+    if count != 1:
+        parents = []
     for i in range(count):
         number = _next(&reading)
         if number < 2:
@@ -533,7 +610,7 @@ cdef bint _read(Patch patch, const uint8_t *data, Py_ssize_t size) except -1:
     number = _next(&reading)
     if not 0 <= number <= 256 or reading.at + number > size:
         return False
-    author = _known(data + reading.at, number)
+    author = _author_at(data + reading.at, number)
     if author is None:
         return False
     reading.at += number
@@ -545,7 +622,7 @@ cdef bint _read(Patch patch, const uint8_t *data, Py_ssize_t size) except -1:
         patch.wall_ += -(number + 1 >> 1) if number & 1 else number >> 1
         if not 0 <= patch.wall_ <= MAX_TIME:
             return False
-    ops = []
+    patch.raw_ops = reading.at
     while reading.at < size:
         number = _next(&reading)
         if number < 4:
@@ -554,17 +631,11 @@ cdef bint _read(Patch patch, const uint8_t *data, Py_ssize_t size) except -1:
         if kind == before or kind == 3:
             return False
         if kind == INSERT:
-            if reading.at + number > size:
-                return False
-            try:
-                ops.append(PyUnicode_DecodeUTF8(<const char *>data + reading.at, number, NULL))
-            except UnicodeDecodeError:
+            if reading.at + number > size or not _is_text(data + reading.at, number):
                 return False
             reading.at += number
-        else:
-            ops.append(number if kind == KEEP else -number)
         before = kind
     if before == KEEP:
         return False
-    patch.time_, patch.session_, patch.author_, patch.ops_ = time, session, author, tuple(ops)
+    patch.time_, patch.session_, patch.author_ = time, session, author
     return True

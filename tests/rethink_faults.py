@@ -288,7 +288,7 @@ def asleep(where: Address, size: int, seed: int) -> Figures:
                 sleeper.freeze()
                 began = time.monotonic()
                 made = [type_something(writer, chance) for _ in range(size)]
-                writer.flush(120)
+                writer.flush(60 + size / 100)  # a chain costs a round trip a patch
                 took = time.monotonic() - began
                 time.sleep(size / 1_000)
                 sleeper.thaw()
