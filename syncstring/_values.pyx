@@ -319,6 +319,11 @@ cdef inline uint64_t _packed(const uint8_t *text, Py_ssize_t length) noexcept:
     return number
 
 
+cdef inline bint _is_short(str session) noexcept:
+    """Whether there is room for it: `trusted` keeps no rules."""
+    return session is not None and PyUnicode_IS_COMPACT_ASCII(session) and len(session) <= 48
+
+
 cdef Py_ssize_t _session(uint8_t *out, Py_ssize_t at, str session) noexcept:
     cdef const uint8_t *text = <const uint8_t *>PyUnicode_DATA(session)
     cdef Py_ssize_t length = len(session), i
@@ -340,18 +345,23 @@ cdef Py_ssize_t _write(Patch patch, uint8_t *out) except -1:
     cdef int flags = BYTES
     cdef const char *text
     cdef bint alone
+    cdef int64_t before = 0
+    cdef str whose = None
     cdef object op
     if parents is None and patch.parent_session is None:
         parents = patch.parents
     if parents is not None:
         count = len(parents)
-    # The rest has at most 7 + 49 + 2 + 258 + 9; a parent 9 + 49, an operation 9, and its text.
+    # The rest has at most 8 + 49 + 1 + 258 + 10; a parent 10 + 49, an operation 10, and its text.
     if patch.message_ is not None or count > 4 or len(ops) > 8:
         return 0
+    if not 0 < time <= MAX_TIME or not _is_short(patch.session_):
+        return 0
     if parents is None:
-        alone = patch.parent_session == patch.session_
-    else:
-        alone = count == 1 and parents[0][1] == patch.session_
+        before, whose = patch.parent_time, patch.parent_session
+    elif count == 1:
+        before, whose = parents[0]
+    alone = count == 1 and whose == patch.session_
     flags |= (ahead != 0) * WALL | (not alone) * PARENTS | (time % 1_000 != 0) * FINE
     out[0] = <uint8_t>flags
     if flags & FINE:
@@ -364,19 +374,23 @@ cdef Py_ssize_t _write(Patch patch, uint8_t *out) except -1:
     if flags & PARENTS:
         at = _number(out, at, count)
     for i in range(count):
-        if parents is None:
-            older, session = patch.parent_time, patch.parent_session
-        else:
-            older, session = parents[i]
-        older = time - older
+        if count > 1:
+            before, whose = parents[i]
+        older = time - before
+        if older < 1:
+            return 0
         at = _number(out, at, older << 1 | 1 if older % 1_000 else older // 1_000 << 1)
         if flags & PARENTS:
-            if session == patch.session_:
+            if whose == patch.session_:
                 out[at] = SAME
                 at += 1
             else:
-                at = _session(out, at, session)
+                if not _is_short(whose):
+                    return 0
+                at = _session(out, at, whose)
     text = PyUnicode_AsUTF8AndSize(patch.author_, &size)
+    if size > 256:
+        return 0
     at = _number(out, at, size)
     memcpy(out + at, text, size)
     at += size
@@ -385,13 +399,13 @@ cdef Py_ssize_t _write(Patch patch, uint8_t *out) except -1:
     for op in ops:
         if isinstance(op, str):
             text = PyUnicode_AsUTF8AndSize(op, &size)
-            if at + size + 9 > SMALL:
+            if at + size + 10 > SMALL:
                 return 0
             at = _number(out, at, size << 2 | INSERT)
             memcpy(out + at, text, size)
             at += size
         else:
-            if at + 9 > SMALL:
+            if at + 10 > SMALL:
                 return 0
             older = op
             at = _number(out, at, older << 2 | KEEP if older > 0 else -older << 2 | DELETE)
@@ -406,7 +420,7 @@ cdef struct Reading:
 
 
 cdef inline int64_t _next(Reading *reading) noexcept:
-    """A number in its one spelling, or -1."""
+    """A number below 2^55 in its one spelling, or -1."""
     cdef uint64_t result = 0
     cdef int shift = 0
     cdef uint8_t byte
@@ -415,7 +429,7 @@ cdef inline int64_t _next(Reading *reading) noexcept:
         reading.at += 1
         result |= <uint64_t>(byte & 0x7F) << shift
         if byte < 0x80:
-            return -1 if shift and not byte else <int64_t>result
+            return -1 if shift and not byte or result >> 55 else <int64_t>result
         shift += 7
     return -1
 
@@ -548,8 +562,8 @@ cdef bint _is_text(const uint8_t *data, Py_ssize_t size) except -1:
 cdef bint _read(Patch patch, const uint8_t *data, Py_ssize_t size) except -1:
     """Fill in a patch from its bytes; False for whatever isn't plainly fine."""
     cdef Reading reading
-    cdef int64_t time = 0, number, count = 1, i, at
-    cdef int flags, kind, before = 3
+    cdef int64_t time = 0, number, count = 1, i
+    cdef int flags, kind, fine, before = 3
     cdef str session, author
     cdef list parents = None
     reading.data, reading.at, reading.size = data, 1, size
@@ -580,13 +594,10 @@ cdef bint _read(Patch patch, const uint8_t *data, Py_ssize_t size) except -1:
         number = _next(&reading)
         if number < 2:
             return False
-        if number & 1:
-            number >>= 1
-            if number % 1_000 == 0:
-                return False
-        else:
-            number = (number >> 1) * 1_000
-        number = time - number
+        fine, number = number & 1, number >> 1
+        if number >= time or fine and number % 1_000 == 0:
+            return False
+        number = time - (number if fine else number * 1_000)
         whose = session
         if number < 1:
             return False

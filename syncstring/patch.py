@@ -10,8 +10,6 @@ Knows no history, document or store. The format is written down in FORMAT.md.
 
 from __future__ import annotations
 
-from typing import Final
-
 from syncstring._patch import Ops, encode_delta
 from syncstring._values import Patch
 from syncstring.rules import (

@@ -211,7 +211,17 @@ def deltas(data: bytes) -> None:
     assert ops == () or consumed(ops) >= 0
 
 
-@target(22, _FOREIGN, lambda: [p.to_bytes() for p in patches()], b"\xff", b"\x80", b"\x50", b"\x57")
+@target(
+    22,
+    _FOREIGN,
+    lambda: [p.to_bytes() for p in patches()],
+    b"\xff",
+    b"\x80",
+    b"\x50",
+    b"\x57",
+    b"\x58",
+    b"\x5f",
+)
 def patch_bytes(data: bytes) -> None:
     patch = Patch.from_bytes(data)
     assert patch.to_bytes() == data

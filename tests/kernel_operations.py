@@ -310,6 +310,75 @@ def to_bytes_and_from_bytes(chance: random.Random) -> Callable[[], Trial]:
     return plain(lambda: Patch.from_bytes(patch.to_bytes()))
 
 
+def _in_place_of(data: bytes, field: str) -> bytes:
+    """Bytes of a patch after which that text of those is read anew, not found among what was met last."""
+    for number in range(100_000):
+        met = getattr(Patch.from_bytes(data), field)
+        other = Patch.of_ops((9_000, f"other-{number}"), (), ("letters",), "", 9_000).to_bytes()
+        Patch.from_bytes(other)
+        if getattr(Patch.from_bytes(data), field) is not met:
+            return other
+    raise AssertionError("it is always met again")
+
+
+@operation
+def bytes_of_a_keystroke(chance: random.Random) -> Callable[[], Trial]:
+    """By the kernel: no message, few operations and parents."""
+    at, insert = chance.randint(300, 9_000), a_text(chance, 3, "é乙")
+    parts = ((5_000_123, "c" * 12), ((4_000_123, "c" * 12),), (at, insert, -300), "author é", 4_999_000)
+    data = Patch.of_ops(*parts).to_bytes()
+    others = [_in_place_of(data, "session"), _in_place_of(data, "author")]
+
+    def fresh() -> Trial:
+        for other in others:
+            Patch.from_bytes(other)
+        patch = Patch.of_ops(*parts)
+
+        def run() -> Any:
+            read = Patch.from_bytes(patch.to_bytes())
+            return read.id, read.parents, read.ops, read.author, read.wall, hash(read)
+
+        def sound() -> None:
+            assert patch.to_bytes() == data and Patch.from_bytes(data) == patch
+
+        return Trial(run, sound)
+
+    return fresh
+
+
+@operation
+def bytes_of_a_merge(chance: random.Random) -> Callable[[], Trial]:
+    parents = [(4_000_000 - i, session) for i, session in enumerate(("c" * 12, "d" * 12, "Z_-9"))]
+    patch = Patch((5_000_000, "c" * 12), parents, [(0, 300, a_text(chance, 3))], "author", 5_000_000)
+
+    def run() -> Any:
+        read = Patch.from_bytes(patch.to_bytes())
+        return read.id, read.parents, read.ops, read.author, read.wall
+
+    return plain(run)
+
+
+@operation
+def Patch_of_event(chance: random.Random) -> Callable[[], Trial]:  # noqa: N802
+    """Parents in another order than they came, and a message."""
+    ops = (300, a_text(chance, 9, "é乙"), -400)
+
+    def fresh() -> Trial:
+        graph = EventGraph()
+        for i in range(3):
+            graph.append(3_000 - i, f"s{i}", (), ("x",), "ann", 3_000)
+        graph.append(5_000, "two", (0, 1, 2), ops, "bob", 4_000, "said")
+
+        def run() -> Any:
+            view, twin = Patch.of_event(graph, 3), Patch.of_event(graph, 3)
+            same = view == twin, hash(view) == hash(twin)
+            return same, view.id, view.parents, view.ops, view.to_bytes(), view.to_row(DOC), repr(view)
+
+        return Trial(run, lambda: graph_is_sound(graph))
+
+    return fresh
+
+
 @operation
 def EventGraph_append_in_a_row(chance: random.Random) -> Callable[[], Trial]:  # noqa: N802
     """Twenty: every column grows."""

@@ -294,12 +294,12 @@ FAULTS: list[Fault] = [
     fault(
         "a patch may have its parent's time",
         "patch::test_a_patch_is_later_than_each_of_its_parents patch",
-        ("patch.py", "if time <= newest:", "if time < newest:"),
+        ("rules.py", "if time <= newest:", "if time < newest:"),
     ),
     fault(
         "a row's parents may stand in any order",
         "patch::test_a_malformed_row_is_refused_with_its_own_reason patch format",
-        ("patch.py", "        if parent <= before:\n", "        if parent == before:\n"),
+        ("rules.py", "        if parent <= before:\n", "        if parent == before:\n"),
     ),
     fault(
         "operations of one kind may follow each other in compact bytes",
@@ -309,7 +309,36 @@ FAULTS: list[Fault] = [
     fault(
         "compact bytes have the sign of `wall` wrong",
         "patch::test_a_patch_comes_back_from_its_bytes patch",
-        ("patch.py", "wall += -(ahead + 1 >> 1) if ahead & 1 else ahead >> 1", "wall += ahead + 1 >> 1"),
+        ("compact.py", "wall += -(ahead + 1 >> 1) if ahead & 1 else ahead >> 1", "wall += ahead + 1 >> 1"),
+    ),
+    fault(
+        "the kernel has the sign of `wall` wrong in compact bytes",
+        "patch::test_a_patch_comes_back_from_its_bytes patch",
+        (
+            "_values.pyx",
+            "patch.wall_ += -(number + 1 >> 1) if number & 1 else number >> 1",
+            "patch.wall_ += number + 1 >> 1",
+        ),
+    ),
+    fault(
+        "compact bytes may be spelled in two ways",
+        "patch::test_malformed_bytes_are_refused_with_their_own_reason patch",
+        ("compact.py", "if written(parts) != reader.data:", "if False:"),
+    ),
+    fault(
+        "the kernel reads how much older a parent is in whole milliseconds, however it is spelled",
+        "values::test_bytes_that_are_almost_some_patch_s_are_judged_as_the_plain_way_does values",
+        ("_values.pyx", "if number >= time or fine and number % 1_000 == 0:", "if number >= time:"),
+    ),
+    fault(
+        "the kernel reads counts beyond 2^53",
+        "patch::test_a_count_is_at_most_what_json_numbers_hold_exactly patch",
+        ("_values.pyx", " or result >> 55 else <int64_t>result", " else <int64_t>result"),
+    ),
+    fault(
+        "the parents of a view stand in the order of their arrival",
+        "values::test_parents_ascend_by_id_however_they_arrived values",
+        ("_values.pyx", "                ids.sort()\n", ""),
     ),
     fault(
         "a pack counts inserted text in UTF-16 units",

@@ -458,11 +458,15 @@ def packed(row: dict[str, Any]) -> bytes:
     _, time, session = row["id"]
     parents = [parent.split(":") for parent in row["parents"].split("\t") if parent]
     plain = len(parents) == 1 and parents[0][1] == session
-    out = bytes([0x50 + (row["wall"] != time) + 2 * ("message" in row) + 4 * (not plain)])
-    out += time.to_bytes(7, "big") + session_of(session)
+    thousands, rest = divmod(time, 1000)
+    flags = [row["wall"] != time, "message" in row, not plain, rest != 0]
+    out = bytes([0x50 + sum(2**place for place, flag in enumerate(flags) if flag)])
+    out += time.to_bytes(7, "big") if rest else thousands.to_bytes(6, "big")
+    out += session_of(session)
     out += b"" if plain else number(len(parents))
-    for older, by in parents:
-        out += number(time - int(older))
+    for parent, by in parents:
+        thousands, rest = divmod(time - int(parent), 1000)
+        out += number(2 * (1000 * thousands + rest) + 1 if rest else 2 * thousands)
         out += b"" if plain else b"\xff" if by == session else session_of(by)
     out += string(row["author"])
     ahead = row["wall"] - time
@@ -481,5 +485,14 @@ def test_a_patch_has_the_compact_bytes_that_the_page_says(vector):
 
 def test_the_vectors_write_every_flag():
     flags = {bytes.fromhex(json.loads(line)["bytes"])[0] - 0x50 for line in lines("bytes")}
-    assert [bit for bit in (1, 2, 4) if not any(flag & bit for flag in flags)] == []
-    assert [bit for bit in (1, 2, 4) if all(flag & bit for flag in flags)] == []
+    assert [bit for bit in (1, 2, 4, 8) if not any(flag & bit for flag in flags)] == []
+    assert [bit for bit in (1, 2, 4, 8) if all(flag & bit for flag in flags)] == []
+
+
+def test_the_vectors_write_whole_milliseconds_and_others_of_times_and_of_ages():
+    kinds = set()
+    for row in map(json.loads, ROWS):
+        time = row["id"][1]
+        parents = [parent.partition(":")[0] for parent in row["parents"].split("\t") if parent]
+        kinds |= {(time % 1000 == 0, (time - int(parent)) % 1000 == 0) for parent in parents}
+    assert len(kinds) == 4

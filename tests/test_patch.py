@@ -19,6 +19,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from syncstring import patch as room
+from syncstring import rules
 from syncstring._patch import MAX_COUNT, Splice, consumed, decode_delta, encode_delta, ops_apply, ops_splices
 from syncstring.errors import MalformedRow, PatchError, UnsupportedVersion
 from syncstring.patch import Id, Patch, canonical_bytes, chained, doc_of_row, id_of_row
@@ -413,7 +414,7 @@ def test_a_row_has_a_mebibyte_and_not_one_byte_more(char, weight):
 def test_the_size_of_a_row_is_judged_by_its_canonical_bytes(patch, beyond):
     size = len(canonical_bytes(patch.to_row(DOC)))
     with pytest.MonkeyPatch.context() as limits:
-        limits.setattr(room, "MAX_ROW", size - beyond)
+        limits.setattr(rules, "MAX_ROW", size - beyond)
         if beyond > 0:
             with pytest.raises(MalformedRow, match=f"its row has {size:,} bytes"):
                 Patch.from_row(patch.to_row(DOC))
@@ -742,7 +743,11 @@ def reads_bytes_exactly_or_says_no(data: bytes) -> Patch | None:
     return patch
 
 
-@given(st.binary(max_size=40) | st.binary(max_size=40).map(lambda rest: b"\x54" + rest))
+FIRST = st.sampled_from([b"\x50", b"\x54", b"\x5d"])
+SPELLINGS = [b"\x80\x00", b"\xff", b"\x00", b"\x50", b"\x57", b"\x58", b"\x5f"]
+
+
+@given(st.binary(max_size=40) | st.builds(bytes.__add__, FIRST, st.binary(max_size=40)))
 def test_any_bytes_are_read_exactly_or_refused_by_name(data):
     reads_bytes_exactly_or_says_no(data)
 
@@ -753,9 +758,7 @@ def test_changed_bytes_are_read_exactly_or_refused_by_name(patch, data):
     written = bytearray(patch.to_bytes())
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.integers(0, len(written)))
-        new = data.draw(
-            st.binary(max_size=2) | st.sampled_from([b"\x80\x00", b"\xff", b"\x00", b"\x50", b"\x57"])
-        )
+        new = data.draw(st.binary(max_size=2) | st.sampled_from(SPELLINGS))
         written[at : at + data.draw(st.integers(0, 2))] = new
     other = reads_bytes_exactly_or_says_no(bytes(written))
     assert (other == patch) is (written == patch.to_bytes())
@@ -776,6 +779,7 @@ def test_bytes_cut_off_are_refused_unless_it_is_between_operations(patch):
 
 SHORT = Patch((5, "s"), [(4, "s")], [], "a", 5).to_bytes()
 BOTH = Patch((5, "s"), [(4, "s"), (4, "t")], [], "a", 5).to_bytes()
+WHOLE = Patch((5_000, "s"), [(4_000, "s")], [], "a", 5_000).to_bytes()
 
 
 @pytest.mark.parametrize(
@@ -783,6 +787,9 @@ BOTH = Patch((5, "s"), [(4, "s"), (4, "t")], [], "a", 5).to_bytes()
     [
         (b"", "end at 0 inside the format"),
         (SHORT[:5], "end at 5 inside the time; were they cut off?"),
+        (SHORT[:7], "end at 7 inside the time"),
+        (WHOLE[:6], "end at 6 inside the time"),
+        (WHOLE[:7], "end at 7 inside a session"),
         (SHORT[:8], "end at 8 inside a session"),
         (SHORT[:9], "end at 9 inside a session"),
         (SHORT[:10], "end at 10 inside a parent's time"),
@@ -805,13 +812,20 @@ BOTH = Patch((5, "s"), [(4, "s"), (4, "t")], [], "a", 5).to_bytes()
         (SHORT[:8] + b"\xff" + b"x" * 127 + SHORT[10:], "its session is 'xxx"),
         (SHORT[:1] + bytes(7) + SHORT[8:], "its time is 0"),
         (SHORT[:1] + b"\x20" + bytes(6) + SHORT[8:], "its time is 9007199254740992"),
-        (SHORT[:10] + b"\x05" + SHORT[11:], "a parent's time is 0"),
-        (SHORT[:10] + b"\x06" + SHORT[11:], "a parent's time is -1"),
+        (WHOLE[:1] + bytes(6) + WHOLE[7:], "its time is 0"),
+        (WHOLE[:1] + b"\xff" * 6 + WHOLE[7:], "its time is 281474976710655000"),
+        (b"\x58" + (5_000).to_bytes(7, "big") + WHOLE[7:], "not in canonical form"),
+        (SHORT[:10] + b"\x0b" + SHORT[11:], "a parent's time is 0"),
+        (SHORT[:10] + b"\x0d" + SHORT[11:], "a parent's time is -1"),
+        (SHORT[:10] + b"\x02" + SHORT[11:], "a parent's time is -995"),
         (SHORT[:10] + b"\x00" + SHORT[11:], "is not above a parent's, 5"),
-        (b"\x51" + SHORT[1:] + b"\x00", "not in canonical form"),
-        (BOTH[:11] + b"\x01\xff\x01\xff" + BOTH[-2:], "not in canonical form"),
-        (BOTH[:11] + b"\x01\x81t\x01\xff" + BOTH[-2:], "not in canonical form"),
-        (BOTH[:11] + b"\x01\x81s\x01\x81t" + BOTH[-2:], "not in canonical form"),
+        (SHORT[:10] + b"\x01" + SHORT[11:], "is not above a parent's, 5"),
+        (WHOLE[:9] + b"\xd1\x0f" + WHOLE[10:], "not in canonical form"),
+        (WHOLE[:9] + b"\x82\x00" + WHOLE[10:], "not in canonical form"),
+        (b"\x59" + SHORT[1:] + b"\x00", "not in canonical form"),
+        (BOTH[:11] + b"\x03\xff\x03\xff" + BOTH[-2:], "not in canonical form"),
+        (BOTH[:11] + b"\x03\x81t\x03\xff" + BOTH[-2:], "not in canonical form"),
+        (BOTH[:11] + b"\x03\x81s\x03\x81t" + BOTH[-2:], "not in canonical form"),
         (SHORT + b"x" * 2**21, "there are 2,097,165; no row's patch has as many"),
         ("50", "patch bytes are bytes; this is '50'"),
         (80, "patch bytes are bytes; this is 80"),
@@ -827,7 +841,7 @@ def test_malformed_bytes_are_refused_with_their_own_reason(data, says):
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        (b"\x58" + SHORT[1:], "patch bytes: they begin with 0x58; this library reads 0x50 to 0x57"),
+        (b"\x60" + SHORT[1:], "patch bytes: they begin with 0x60; this library reads 0x50 to 0x5f"),
         (b"\x40" + SHORT[1:], "patch bytes: they begin with 0x40"),
         (b"{}", "patch bytes: they begin with 0x7b"),
         (SHORT + b"\x07\x00", "patch bytes: an operation of kind 3 before 14"),
