@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
@@ -34,11 +33,11 @@ from syncstring.errors import (
     SyncstringError,
 )
 from syncstring.history import History
-from syncstring.live import LiveDocument, ancestors, check_call, seconds
+from syncstring.live import LiveDocument, ancestors, check_call, kept_in, seconds
 from syncstring.outbox import Outbox
 from syncstring.patch import Patch
 from syncstring.timeline import Ref, Run, Versions
-from syncstring.traffic import LAST, Traffic, fresh_session
+from syncstring.traffic import LAST, Traffic
 
 __all__ = ["StoredDocument", "open"]
 
@@ -130,10 +129,8 @@ class StoredDocument(LiveDocument):
 
     _traffic: _Thread
 
-    def __init__(
-        self, traffic: _Thread, contents: Contents, kept: Outbox | None, limit: float, **options: Any
-    ) -> None:
-        super().__init__(traffic, kept, patches=contents.patches, base=contents.base, **options)
+    def __init__(self, traffic: _Thread, kept: Outbox | None, limit: float, *more: Any) -> None:
+        super().__init__(traffic, kept, *more)
         self.limit = limit
         """Seconds that `flush` and `sync` wait at most."""
         self._past = History()  # what was packed first, as far as it was looked at
@@ -197,11 +194,13 @@ class StoredDocument(LiveDocument):
 
     def _grow(self) -> list[Splice]:
         """Read what came before the checkpoint: something refers to it."""
-        return self.adopt(self._traffic.call(self._traffic.link.archive.read(whole=True)).patches)
+        splices = self.adopt(self._traffic.call(self._traffic.link.archive.read(whole=True)).patches)
+        self._drop()
+        return splices
 
     def pull(self) -> list[Splice]:
         """Take in what has arrived by itself; what the editor must apply. Doesn't wait: what has a parent
-        that isn't here is left to `sync`."""
+        that isn't here is left to `sync`, and so is what too many waited beside."""
         self._take_in()
         return self._shown()
 
@@ -311,31 +310,13 @@ def open(
     Raises what `open_store` does, `UnknownVersion` if there is no such document, `DocumentDeleted`.
     """
     check_call(name, author, limit)
-    kept = None if outbox is None else Outbox(outbox)
-    traffic = None
-    try:
-        left = [Patch.from_row(row) for row in kept.rows()] if kept else []
+    with kept_in(outbox) as (kept, left):
         traffic = _Thread(store, name, create, {"limit": limit, **options}, kept)
-        traffic.post(left)
-        late = f"{traffic.url} was not reached within {limit:g} s"
-        document = StoredDocument(
-            traffic,
-            traffic.call(traffic.open(), limit + 1, late),  # the store says why at the limit
-            kept,
-            limit,
-            session=fresh_session(),
-            author=author,
-            clock=clock or traffic.clock,
-            wall=wall or (lambda: time.time_ns() // 1_000),
-            zone=zone,
-        )
-        document.tags.update(traffic.tags)
-        document.receive(left)  # before anybody sees the text
-        document.pull()
-    except BaseException:
-        if traffic is not None:
+        try:
+            traffic.post(left)
+            late = f"{traffic.url} was not reached within {limit:g} s"
+            contents = traffic.call(traffic.open(), limit + 1, late)  # the store says why at the limit
+            return StoredDocument(traffic, kept, limit, left, contents, author, clock, wall, zone)
+        except BaseException:
             traffic.close()
-        if kept is not None:
-            kept.close()
-        raise
-    return document
+            raise

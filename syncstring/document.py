@@ -296,7 +296,7 @@ class Document(Shown):
         return chain
 
     def _has_time(self, time: int) -> bool:
-        return self.history.graph.find(time, self.session) >= 0
+        return self.history.known(Id(time, self.session)) is not None  # it may wait for a parent again
 
     # --- others' edits ------------------------------------------------------------------------------------
 

@@ -5,14 +5,15 @@ they came: verdicts, problems and texts are the same on every replica that was g
 takes its place when all its parents have theirs; until then it is *parked* and counts for nothing. What
 is malformed is set aside with its reason. Two contents under one id: the one with the smaller digest
 counts, the other is reported, and what was built on the wrong one is built again. A patch that doesn't
-fit its parents' text counts as an empty one. Nothing that was accepted is ever forgotten.
+fit its parents' text counts as an empty one. Nothing that took its place is ever forgotten; what waits may
+be dropped by whoever can have it given again.
 
 It doesn't know sessions, clocks or stores. Events are numbered and ordered in `_graph`, merged in `merge.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +32,7 @@ from syncstring.errors import (
 from syncstring.merge import Merge
 from syncstring.patch import Id, Patch
 
-__all__ = ["Base", "History"]
+__all__ = ["Base", "History", "weight"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,16 @@ class Base:
     count: int
     """Patches in it."""
     text: str
+
+
+def weight(patch: Patch) -> int:
+    """About how many bytes a patch takes in memory: its texts in UTF-8, and what a list of many small
+    operations or parents takes beside them, of which a row may hold 100,000 and 1,024. O(len(delta))."""
+    size = 50 * len(patch.ops) + 150 * len(patch.parents)
+    for op in patch.ops:
+        if isinstance(op, str):
+            size += len(op) if op.isascii() else len(op.encode())
+    return size + 4 * (len(patch.author) + len(patch.message or ""))
 
 
 class History(Placed):
@@ -62,6 +73,8 @@ class History(Placed):
         self.rebuilds = 0
         """How often another content won an id, so that `graph` and `merge` are new objects."""
         self._parked = {}
+        self.parked_size = 0
+        """About how many bytes the parked patches take, by `weight`."""
         self._waiting = {}  # an unknown parent -> who waits for it
         self._losers = {}  # digests of the contents that lost an id
         self._settled = set()  # ids whose content a store has decided
@@ -147,7 +160,7 @@ class History(Placed):
             derive(other.graph)
         # Nothing fails from here on.
         self.graph, self.merge = other.graph, other.merge
-        self._parked, self._waiting = other._parked, other._waiting
+        self._parked, self._waiting, self.parked_size = other._parked, other._waiting, other.parked_size
         self._judged, self.rebuilds = 0, other.rebuilds
         self._placing = None
         return result
@@ -209,6 +222,7 @@ class History(Placed):
             if -1 in parents:
                 self._park(patch, patch.parents[parents.index(-1)])
             else:
+                left = self.parked_size - weight(patch)
                 todo.append(patch.id)
                 placed.append(patch)
                 try:
@@ -217,6 +231,7 @@ class History(Placed):
                     placed.pop()
                     raise
                 del self._parked[patch.id]
+                self.parked_size = left
             waiting.pop()
 
     def _parents(self, patch: Patch) -> list[int]:
@@ -239,17 +254,52 @@ class History(Placed):
 
     def _park(self, patch: Patch, missing: Id) -> None:
         """One missing parent is enough to wait for; when it comes, the next one is looked for."""
+        size = self.parked_size + (weight(patch) if patch.id not in self._parked else 0)
         self._waiting.setdefault(missing, []).append(patch.id)
         self._parked[patch.id] = patch  # last: whatever is parked waits for something
+        self.parked_size = size
 
     def _unpark(self, id: Id) -> None:
+        left = self.parked_size - weight(self._parked[id])
         patch = self._parked.pop(id)
+        self.parked_size = left
         for parent in patch.parents:
             waiting = self._waiting.get(parent, [])
             if id in waiting:
                 waiting.remove(id)
                 if not waiting:
                     del self._waiting[parent]
+
+    def drop_parked(self, count: int, size: int, kept: Container[Id] = ()) -> list[Patch]:
+        """Drop parked patches, the newest first, until at most `count` of them and about `size` bytes are
+        left; those with ids in `kept` stay. Those dropped are returned, in time order.
+
+        They count as never given: whoever drops them gives them again, when their parents may be here. The
+        newest, since no older one waits for them. All or nothing. O(n log n) for n that are parked, nothing
+        where they are few enough.
+        """
+        many, left = len(self._parked), self.parked_size
+        if many <= count and left <= size:
+            return []
+        dropped: dict[Id, Patch] = {}
+        for id in sorted(self._parked, reverse=True):
+            if many <= count and left <= size:
+                break
+            if id not in kept:
+                dropped[id] = self._parked[id]
+                many -= 1
+                left -= weight(dropped[id])
+        parked = {id: patch for id, patch in self._parked.items() if id not in dropped}
+        waiting = {
+            parent: rest
+            for parent, ids in self._waiting.items()
+            if (rest := [id for id in ids if id not in dropped])
+        }
+        result = list(reversed(dropped.values()))
+        # Nothing fails from here on.
+        self._parked, self._waiting, self.parked_size = parked, waiting, left
+        self._settled.difference_update(dropped)
+        return result
 
     def _rebuilt(self, changed: Mapping[Id, Patch]) -> History:
         """What is known, with other contents under some ids."""

@@ -9,8 +9,9 @@ is no cursor. What this session holds and neither `patches` nor the packs have i
 document was deleted.
 
 It doesn't hold the document: what came in waits in `arrivals`, beyond a bound it is dropped and read again
-when somebody reads; what goes out is handed to `post`, also before there is a store to send it to. It has no
-tasks and awaits nothing but the store, so a seed can drive it.
+when somebody reads. What the document had and let go of comes again, too, with the next read. What goes out
+is handed to `post`, also before there is a store to send it to. It has no tasks and awaits nothing but the
+store, so a seed can drive it.
 """
 
 from __future__ import annotations
@@ -44,6 +45,9 @@ class Link:
         self.arrivals: deque[tuple[Patch | Row, bool]] = deque()
         """What came in and nobody read yet: patches, and rows that are none, of which the document says what
         is wrong with them. And whether it is sure that the store has them."""
+        self.dropped: deque[Id] = deque()
+        """What the document took and let go of, as too much waits there. Not held here either: the next
+        `refresh` that begins after it brings it again."""
         self.outbox: dict[Id, Patch] = {}
         """Patches made here that the store didn't acknowledge yet, parents first."""
         self.sent: set[Id] = set()
@@ -66,6 +70,7 @@ class Link:
         self._held: dict[Id, Patch] = {}  # what is not known to be in a pack
         self._read: dict[Id, Row] = {}  # of those, the rows that a sure read gave: not parsed again
         self._taken: deque[Patch] = deque(maxlen=AT_ONCE)  # acknowledged since the manifest was read last
+        self._astray: set[Id] = set()  # dropped by the document, and perhaps in a pack that counts as known
         self._feeds: list[Feed] = []
         if archive is not None:
             self.join(archive)
@@ -154,6 +159,7 @@ class Link:
             self.stale = True
 
     def _arrive(self, row: Row) -> None:
+        self._let_go()
         if not self.arrivals:
             self._unread = 0
         if self.overrun or self._unread >= ARRIVALS:
@@ -200,12 +206,15 @@ class Link:
             return
         self._taken = deque((patch for patch in self._taken if patch.id not in before), AT_ONCE)
         self.rows = len(rows)
+        self._let_go()
+        astray = set(self._astray)
         safe: set[Id] = set()
         for row in rows:
             id = self._note(row)
             if id is not None:
                 safe.add(id)
         await self._follow(manifest, safe)
+        self._astray -= astray  # it was brought, or is nowhere
         lost = [patch for id, patch in self._held.items() if id not in safe and id not in self.outbox]
         self._sure.difference_update(patch.id for patch in lost)
         await self._put_back(await self._standing(sorted(lost, key=lambda patch: patch.id), safe, manifest))
@@ -231,13 +240,17 @@ class Link:
         """Take in what packs have got that this session may not know, and drop what they keep from now on."""
         for pack in manifest.packs:
             known = max(0, self.packed - (pack.total - pack.count))
-            if known >= pack.count and not any(pack.first <= id.time <= pack.last for id in self._held):
+            here = (id for some in (self._held, self._astray) for id in some)
+            if known >= pack.count and not any(pack.first <= id.time <= pack.last for id in here):
                 continue
             ids = [id for id, _ in await self.archive.ids(pack)]
-            if any(id not in self._held for id in ids[known:]):  # packed before it was seen here
-                for patch in (await self.archive.patches(pack))[known:]:
-                    if patch.id not in self._held:
-                        self.arrivals.append((patch, True))
+            self._let_go()
+            new = {id for id in ids[known:] if id not in self._held}  # packed before it was seen here
+            new |= self._astray.intersection(ids)
+            if new:
+                patches = await self.archive.patches(pack)
+                self.arrivals += [(patch, True) for patch in patches if patch.id in new]
+                self._astray -= new
             safe.update(ids)
             for id in ids:
                 if id in self._held:
@@ -357,12 +370,22 @@ class Link:
                     await self.store.insert("patches", rows)
             self._sure.update(patch.id for patch in some)
 
-    def forget(self, patches: Iterable[Patch]) -> None:
+    def forget(self, ids: Iterable[Id]) -> None:
         """These don't count any more, and aren't put back."""
-        for patch in patches:
-            self._held.pop(patch.id, None)
-            self._read.pop(patch.id, None)
-            self.sent.discard(patch.id)
+        for id in ids:
+            self._held.pop(id, None)
+            self._read.pop(id, None)
+            self._sure.discard(id)
+            self.sent.discard(id)
+
+    def _let_go(self) -> None:
+        """Forget what the document dropped. What isn't held came from a pack, or was packed meanwhile."""
+        while self.dropped:
+            id = self.dropped.popleft()
+            if id not in self._held:
+                self._astray.add(id)
+            elif id not in self.outbox:
+                self.forget([id])
 
     async def close(self) -> None:
         """End the feeds. The outbox stays as it is."""

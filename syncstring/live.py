@@ -2,8 +2,9 @@
 
 The law of this room. Whatever a call commits is handed to the outbox before that call returns, and with an
 outbox on disk it is there by then. Others' patches come in when they are asked for, all that wait at once,
-and what that changed is told exactly once. If the store has another patch under one of our ids, our patches
-live on under a fresh session id.
+and what that changed is told exactly once. What waits for a parent is bounded: the newest beyond that is
+dropped, and comes again with every read of all rows. If the store has another patch under one of our ids, our
+patches live on under a fresh session id.
 
 In a process that was forked, whatever makes or takes in patches raises `StoreError` before it did anything:
 the session and its outbox are the parent's.
@@ -13,11 +14,15 @@ It waits for nothing, and knows the traffic only by its queues.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import tzinfo
 from typing import Any, Final
 
 from syncstring._patch import Splice
-from syncstring.archive import suffices
+from syncstring.archive import Contents, suffices
 from syncstring.document import Document, Edit
 from syncstring.errors import PatchError, SyncstringError
 from syncstring.manifest import hash_of_name
@@ -27,9 +32,13 @@ from syncstring.store import Row
 from syncstring.timeline import Ref
 from syncstring.traffic import Traffic, fresh_session
 
-__all__ = ["LiveDocument", "Unsaved", "ancestors", "check_call", "seconds"]
+__all__ = ["LiveDocument", "Unsaved", "ancestors", "check_call", "kept_in", "seconds"]
 
 LONGEST_LIMIT: Final = 1e9  # seconds
+PARKED: Final = 10_000
+"""Patches that may wait for a parent: beyond it a tenth is dropped, so that a flood costs little each."""
+PARKED_SIZE: Final = 16 << 20
+"""About how many bytes they may have, as `history.weight` counts them."""
 
 
 def seconds(limit: Any, name: str = "limit") -> float:
@@ -51,6 +60,19 @@ def check_call(name: Any, author: Any, limit: Any) -> None:
     seconds(limit)
 
 
+@contextmanager
+def kept_in(outbox: str | os.PathLike[str] | None) -> Iterator[tuple[Outbox | None, list[Patch]]]:
+    """The outbox on disk, if there is to be one, and what an earlier session left there; closed where opening
+    a document with it fails."""
+    kept = None if outbox is None else Outbox(outbox)
+    try:
+        yield kept, [Patch.from_row(row) for row in kept.rows()] if kept else []
+    except BaseException:
+        if kept is not None:
+            kept.close()
+        raise
+
+
 class Unsaved(list[Patch]):
     """The patches that aren't acknowledged yet, parents first, at the moment that it was asked for."""
 
@@ -70,14 +92,38 @@ class LiveDocument(Document):
 
     With an outbox on disk it is there by then; `StoreError` if the disk refuses, and then the patch is made,
     not sent, and kept with the next one. Reading what was packed before it was opened raises
-    `HistoryTruncated`.
+    `HistoryTruncated`. It begins with `contents`, or empty before they were read, and what was `left` in the
+    outbox.
     """
 
-    def __init__(self, traffic: Traffic, kept: Outbox | None, **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(
+        self,
+        traffic: Traffic,
+        kept: Outbox | None,
+        left: list[Patch],
+        contents: Contents | None,
+        author: str,
+        clock: Callable[[], int] | None,
+        wall: Callable[[], int] | None,
+        zone: tzinfo | None,
+    ) -> None:
+        super().__init__(
+            session=fresh_session(),
+            author=author,
+            clock=clock or traffic.clock,
+            wall=wall or (lambda: time.time_ns() // 1_000),
+            zone=zone,
+            patches=contents.patches if contents else (),
+            base=contents.base if contents else None,
+        )
         self._traffic = traffic
         self._kept = kept
         self._splices: list[Splice] = []  # what changed the text and wasn't handed over yet
+        self._dropped_at: int | None = None  # how long the history was when something that waits was dropped
+        self.tags.update(traffic.tags)
+        self.receive(left)  # before anybody sees the text
+        self._take_in()
+        self._shown()
 
     @property
     def unsaved(self) -> Unsaved:
@@ -178,7 +224,24 @@ class LiveDocument(Document):
             self._traffic.resume()
         self._splices += self.receive(seen)
         self._splices += self.receive(sure, stored=True)
+        self._drop()
         self._hand_over()  # what was uncommitted had to be committed before
+
+    def _drop(self) -> None:
+        """Drop what waits for a parent beyond the bound: after all that came in one go, so that nothing whose
+        parents are among it is. What is sent from here stays; it isn't told to this document again."""
+        history, link = self.history, self._traffic.link
+        if len(history.waiting) <= PARKED and history.parked_size <= PARKED_SIZE:
+            return
+        dropped = history.drop_parked(PARKED * 9 // 10, PARKED_SIZE * 9 // 10, link.outbox)
+        link.dropped.extend(patch.id for patch in dropped)
+        if dropped and self._dropped_at is None:
+            self._dropped_at = len(history)
+
+    @property
+    def _may_stand(self) -> bool:
+        """Whether patches that wait were dropped, and others came since on which they may stand."""
+        return self._dropped_at is not None and len(self.history) > self._dropped_at
 
     def _lacks(self) -> bool:
         """Whether what waits can't be taken in without what came before a checkpoint, which wasn't read."""

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from datetime import tzinfo
@@ -29,17 +28,18 @@ from syncstring.errors import (
     StoreUnavailable,
     SyncstringError,
 )
-from syncstring.live import LiveDocument, Unsaved, check_call, seconds
+from syncstring.live import LiveDocument, Unsaved, check_call, kept_in, seconds
 from syncstring.outbox import Outbox
-from syncstring.patch import Id, Patch
+from syncstring.patch import Id
 from syncstring.presence import Peer, Presence
 from syncstring.store import Store
-from syncstring.traffic import LAST, State, Traffic, fresh_session
+from syncstring.traffic import HOPELESS_PAUSE, LAST, State, Traffic
 
 __all__ = ["Change", "Session", "connect"]
 
 PATIENCE: Final = 1.0
-"""Seconds that a patch waits for its parents, which may come after it, until they are looked for."""
+"""Seconds that a patch waits for its parents, which may come after it, until they are looked for. Twice as
+long after each look in vain that brought more than may wait, up to `HOPELESS_PAUSE`."""
 
 
 class Change(NamedTuple):
@@ -269,22 +269,27 @@ class Session:
 
     async def _mend(self) -> None:
         """Look for the parents of patches that wait for them too long: they came late, and older ones than
-        the checkpoint that this began with were never read."""
+        the checkpoint that this began with were never read. And for those that too many waited beside, when
+        what they waited for may have come."""
         document, traffic = self.document, self._traffic
         looked: set[Id] = set()  # what was looked for in vain
+        pause = PATIENCE
         while True:
-            while not (waits := document.history.waiting - looked):
+            while not (waits := document.history.waiting - looked) and not document._may_stand:
                 await self._bell.wait()
-            await asyncio.sleep(PATIENCE)
-            if waits.isdisjoint(document.history.waiting):
+            await asyncio.sleep(pause)
+            if waits.isdisjoint(document.history.waiting) and not document._may_stand:
                 continue
+            document._dropped_at = None
             await self._bell.until(lambda: traffic.joined)
             traffic.look()
             await self._bell.until(lambda: traffic.state == "live" and not traffic.link.arrivals)
             if document._lacks():
                 traffic.want_whole()
                 await self._bell.until(lambda: document.history.base is None)
-            looked |= waits & document.history.waiting
+            looked = (looked | waits) & document.history.waiting
+            vain = document._dropped_at is not None and not any(id in document.history for id in waits)
+            pause = min(2 * pause, HOPELESS_PAUSE) if vain else PATIENCE
 
     # --- who is here ------------------------------------------------------------
 
@@ -395,39 +400,16 @@ async def connect(
     check_call(name, author, limit)
     if isinstance(store, Store) and options:
         raise PatchError(f"a store that is open takes no options: {', '.join(sorted(options))}")
-    kept = None if outbox is None else Outbox(outbox)
-    traffic = None
-    try:
-        left = [Patch.from_row(row) for row in kept.rows()] if kept else []
+    with kept_in(outbox) as (kept, left):
         traffic = Traffic(store, name, create, {"limit": limit, **options}, kept)
-        traffic.post(left)
-        given: dict[str, Any] = {}
-        if not offline:
-            contents = await _reached(traffic, limit)
-            given = {"patches": contents.patches, "base": contents.base}
-        document = LiveDocument(
-            traffic,
-            kept,
-            session=fresh_session(),
-            author=author,
-            clock=clock or traffic.clock,
-            wall=wall or (lambda: time.time_ns() // 1_000),
-            zone=zone,
-            **given,
-        )
-        document.receive(left)  # before anybody sees the text
-        document.tags.update(traffic.tags)
-        document._take_in()
-        document._shown()
-        session = Session(traffic, document, kept, limit)
-    except BaseException:
         try:
-            if traffic is not None:
-                await traffic.end()
-        finally:
-            if kept is not None:
-                kept.close()
-        raise
+            traffic.post(left)
+            contents = None if offline else await _reached(traffic, limit)
+            document = LiveDocument(traffic, kept, left, contents, author, clock, wall, zone)
+            session = Session(traffic, document, kept, limit)
+        except BaseException:
+            await traffic.end()
+            raise
     if offline:
         traffic.come()
     else:

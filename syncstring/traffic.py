@@ -545,7 +545,7 @@ class Traffic:
         """Take everything out of the outbox, parents first."""
         patches = list(self.link.outbox.values())
         self.link.outbox.clear()
-        self.link.forget(patches)
+        self.link.forget(patch.id for patch in patches)
         self.failure = None
         self._ask()
         return patches

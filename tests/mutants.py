@@ -494,7 +494,7 @@ FAULTS: list[Fault] = [
     fault(
         "what was packed before it was seen isn't taken in",
         "packing_model",
-        ("link.py", "if any(id not in self._held for id in ids[known:]):", "if False:"),
+        ("link.py", "new = {id for id in ids[known:] if id not in self._held}", "new = set[Id]()"),
     ),
     fault(
         "a gap is ignored",
@@ -598,6 +598,16 @@ FAULTS: list[Fault] = [
         "what nobody read is dropped for good",
         "live_session::test_what_nobody_reads_is_bounded_and_whoever_reads_then_misses_nothing live_session",
         ("live.py", "        if link.overrun:\n            self._traffic.resume()\n", ""),
+    ),
+    fault(
+        "what waits for a parent is kept without bound",
+        "waiting::test_a_flood_of_orphans_is_bounded_and_all_of_it_is_placed_when_the_parents_come waiting",
+        ("live.py", "if len(history.waiting) <= PARKED and", "if True or"),
+    ),
+    fault(
+        "what was dropped while it waited is dropped for good",
+        "waiting::test_a_flood_of_orphans_is_bounded_and_all_of_it_is_placed_when_the_parents_come waiting",
+        ("live.py", "        link.dropped.extend(patch.id for patch in dropped)\n", ""),
     ),
     fault(
         "what nobody reads is kept without bound",

@@ -28,7 +28,7 @@ from kernel_operations import (
 from syncstring import pack
 from syncstring._patch import compose
 from syncstring.document import Document
-from syncstring.history import History
+from syncstring.history import History, weight
 from syncstring.merge import Merge
 from syncstring.patch import Patch
 from syncstring.timeline import Timeline
@@ -88,6 +88,23 @@ def History_add_of_a_bubble(chance: random.Random) -> Callable[[], Trial]:  # no
 def History_add_of_what_was_parked(chance: random.Random) -> Callable[[], Trial]:  # noqa: N802
     patches = a_history(chance, 3)
     return _added(patches[:1], patches[1:])
+
+
+@operation
+def History_drop_parked(chance: random.Random) -> Callable[[], Trial]:  # noqa: N802
+    patches = a_history(chance, 3)[1:]
+
+    def fresh() -> Trial:
+        history = History(patches)
+        before = everything(history)
+
+        def sound() -> None:
+            assert everything(history) == before or len(history.parked) == 2
+            assert history.parked_size == sum(map(weight, history.parked))
+
+        return Trial(lambda: history.drop_parked(2, 1 << 20), sound, lambda: everything(history))
+
+    return fresh
 
 
 @operation

@@ -28,7 +28,7 @@ from syncstring.errors import (
     UnknownVersion,
     UnsupportedVersion,
 )
-from syncstring.history import History
+from syncstring.history import History, weight
 from syncstring.patch import Id, Patch, flaw_of_time
 from syncstring.testing.reference import Reference
 from syncstring.testing.strategies import histories, orders
@@ -530,6 +530,49 @@ def test_what_waits_is_told_with_what_it_waits_for() -> None:
     assert history.missing == ((2, "t"),)
     with pytest.raises(UnknownVersion, match="it waits for its parents"):
         history.text_at([c.id])
+
+
+@given(troubles(), st.randoms(use_true_random=False))
+@settings(max_examples=200)
+def test_what_was_dropped_while_it_waited_takes_its_place_when_it_is_given_again(
+    trouble: Trouble, chance: random.Random
+) -> None:
+    history = History()
+    for batch in batches(trouble.items, chance):
+        history.add(batch, stored=False)
+        assert history.parked_size == sum(map(weight, history.parked))
+        count, size = chance.randint(0, 4), chance.choice((0, 300, 1 << 20))
+        waited, missing = history.parked, history.missing
+        dropped = history.drop_parked(count, size)
+        assert (*history.parked, *dropped) == waited, "the newest are dropped"
+        assert len(history.parked) <= count and history.parked_size <= size
+        assert history.parked_size == sum(map(weight, history.parked))
+        assert set(history.missing) <= set(missing)
+    history.add(trouble.items)
+    assert said(history) == said(History(trouble.items))
+
+
+def test_no_more_is_dropped_than_must_and_nothing_that_is_to_be_kept() -> None:
+    waits = [patch(n, "s", [(1, "nobody")], (0, 0, "x" * n)) for n in range(10, 20)]
+    history = History(waits)
+    assert history.drop_parked(10, history.parked_size) == []
+    assert history.drop_parked(8, 1 << 20) == waits[8:]
+    assert history.drop_parked(8, history.parked_size - 1) == waits[7:8]
+    assert history.drop_parked(3, 1 << 20, kept={waits[5].id, waits[6].id}) == waits[1:5]
+    assert history.parked == (waits[0], *waits[5:7])
+    history.add([patch(1, "nobody", ())])
+    assert not history.parked and history.parked_size == 0
+    assert [each.id for each in history] == [(1, "nobody"), waits[0].id, waits[5].id, waits[6].id]
+
+
+def test_what_a_patch_weighs_counts_its_texts_and_is_never_far_below_what_its_parts_take() -> None:
+    plain = weight(patch(9, "s", ()))
+    assert weight(patch(9, "s", (), (0, 0, "a" * 1_000))) == plain + 1_050
+    assert weight(patch(9, "s", (), (0, 0, "乙" * 1_000))) == plain + 3_050
+    many = patch(9, "s", (), *((n, 1, "") for n in range(1_000)))
+    assert weight(many) >= 50 * len(many.ops)
+    wide = patch(99, "s", [(n, "t") for n in range(1, 51)])
+    assert weight(wide) >= 50 * 150
 
 
 def test_a_misfit_counts_as_empty_and_its_children_stand() -> None:
