@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,14 +18,15 @@ from typing import Any, NamedTuple
 
 from recordings import Splices, Trace
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 def shorten(source: Path, target: Path, count: int) -> None:
     """The first `count` transactions of a trace, as a file."""
-    data = source.read_bytes()
-    found: dict[str, Any] = json.loads(gzip.decompress(data) if source.suffix == ".gz" else data)
+    found = _loaded(source)
     found["txns"] = found["txns"][:count]
     if found.get("kind") == "concurrent":
-        found["endContent"] = _merged(found)
+        found["endContent"] = _flat(found)[1]
     else:
         text = found.get("startContent", "")
         for txn in found["txns"]:
@@ -34,31 +36,41 @@ def shorten(source: Path, target: Path, count: int) -> None:
     target.write_text(json.dumps(found), encoding="utf-8")
 
 
-def _merged(found: dict[str, Any]) -> str:
-    """The text that a concurrent trace ends in."""
+def flatten(source: Path, target: Path) -> None:
+    """A concurrent trace made sequential, as a file: its transactions in the file's order, each as it changes
+    the merge of those before. `ValueError` if that doesn't end in the recorded text."""
+    found = _loaded(source)
+    versions, text = _flat(found)
+    if text != found["endContent"]:
+        raise ValueError(f"{source.name} flattened doesn't end in the recorded text")
+    txns = [{"patches": splices} for splices in versions]
+    target.write_text(json.dumps({"startContent": "", "endContent": text, "txns": txns}), encoding="utf-8")
+
+
+def _loaded(source: Path) -> dict[str, Any]:
+    data = source.read_bytes()
+    found: dict[str, Any] = json.loads(gzip.decompress(data) if source.suffix == ".gz" else data)
+    return found
+
+
+def _flat(found: dict[str, Any]) -> tuple[list[Splices], str]:
+    """The splices from each version of a concurrent trace to the next, and the last text. Ours merges."""
     from syncstring.traces import read_trace
 
+    # Times that ascend as the file does, so that time order is the file's.
+    txns = [
+        {**txn, "time": (_EPOCH + timedelta(milliseconds=number + 1)).isoformat()}
+        for number, txn in enumerate(found["txns"])
+    ]
     with TemporaryDirectory() as folder:
         path = Path(folder) / "trace.json"
-        path.write_text(json.dumps(found), encoding="utf-8")
-        return read_trace(path).history().text()
-
-
-def flatten(source: Path, target: Path) -> None:
-    """A concurrent trace made sequential, as a file: from each version to the next in time order. All times
-    that it has are the recording's. `ValueError` if that doesn't end in the recorded text."""
-    from syncstring.traces import read_trace
-
-    recorded = read_trace(source)
-    history = recorded.history()
-    txns, text = [], ""
-    for splices in history.splices():
+        path.write_text(json.dumps({**found, "txns": txns}), encoding="utf-8")
+        history = read_trace(path).history()
+    versions, text = history.splices(), ""
+    for splices in versions:
         for pos, delete, insert in splices:
             text = text[:pos] + insert + text[pos + delete :]
-        txns.append({"patches": [list(splice) for splice in splices]})
-    if text != recorded.end_content:
-        raise ValueError(f"{source.name} flattened doesn't end in the recorded text")
-    target.write_text(json.dumps({"startContent": "", "endContent": text, "txns": txns}), encoding="utf-8")
+    return [[tuple(splice) for splice in splices] for splices in versions], text
 
 
 class Branches(NamedTuple):
@@ -109,3 +121,13 @@ def endless(traces: list[Trace], base: str) -> Iterator[Splices]:
         yield from (step.splices for step in trace.steps)
         if trace.end:
             yield [(0, len(trace.end), "")]
+
+
+def endless_text(traces: list[Trace], base: str, count: int) -> str:
+    """The text after the first `count` transactions of `endless`, at least one."""
+    left = count - 1
+    for trace in cycle(traces):
+        if left <= len(trace.steps):
+            return (trace.texts([left - 1])[left - 1] if left else "") + base
+        left -= len(trace.steps) + bool(trace.end)
+    raise AssertionError("unreachable")

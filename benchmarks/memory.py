@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from recordings import Splices
 
 STATUS = Path("/proc/self/status")
+PAGE = 4_096  # less can't be told
 
 
 class Streamed:
@@ -51,7 +52,7 @@ def grown(contender: Any, folder: Path) -> dict[str, Any]:
     del kept
     if text != (folder / "end").read_bytes().decode():
         return {"refused": "its text after the last edit isn't the recorded one"}
-    return {"figures": {"grown": peak - before}, "digest": ""}
+    return {"figures": {"grown": max(peak - before, PAGE)}, "digest": ""}
 
 
 def _forget_peak() -> int:

@@ -36,8 +36,8 @@ from tasks import PREPARED
 
 HERE = Path(__file__).parent
 NAMES = (
-    "syncstring", "pycrdt", "y_py", "loro", "automerge", "diff_match_patch", "fast_diff_match_patch", "str",
-    "gap_buffer",
+    "syncstring", "pycrdt", "y_py", "loro", "automerge", "diff_match_patch", "fast_diff_match_patch",
+    "fast_diff_match_patch_exact", "str", "gap_buffer",
 )  # fmt: skip
 CONTENDERS = [HERE / "contenders" / f"{name}.py" for name in NAMES]
 LIMIT = 1_800  # seconds for one process; where nothing is wrong none needs a tenth of it

@@ -98,7 +98,7 @@ def _targets() -> Iterator[Target]:
     for trace in (PAPER, "sveltecomponent"):
         for apart in (50, 500, 5_000):
             row = Row(Turn("diff", trace), str(apart), "")
-            yield Target(f"diff, {apart:,} edits apart: {trace}", row, Goal(1, "fast-diff-match-patch"))
+            yield Target(f"diff, {apart:,} edits apart: {trace}", row, _best(1))
     for size in (20_000, 100_000):
         yield Target(
             f"diff, wholly different, {size:,}", Row(Turn("different", PAPER), str(size), ""), Goal(0.1)

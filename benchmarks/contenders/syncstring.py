@@ -193,8 +193,13 @@ def store(trace: Trace, folder: Path) -> None:
                 document.splice(pos, delete, insert)
             document.commit()
         patches, document = document.outgoing, empty()
-        asyncio.run(_lay(folder, name, patches))
+        lay(folder, name, patches)
     copyfile(folder / "tail 50", folder / "whole")
+
+
+def lay(folder: Path, name: str, patches: list[Patch]) -> None:
+    """A store with a tail of 1,000 rows, and one with 50, of this history."""
+    asyncio.run(_lay(folder, name, patches))
 
 
 async def _lay(folder: Path, name: str, patches: list[Patch]) -> None:
@@ -204,20 +209,24 @@ async def _lay(folder: Path, name: str, patches: list[Patch]) -> None:
     from syncstring.imports import take_in
     from syncstring.store import open_store
 
-    path = folder / f"tail 1000{name}"
-    for tail in (1_000, 50):
-        if tail == 50:
-            copyfile(path, path := folder / f"tail 50{name}")
+    def fresh() -> str:
+        return token_hex(20)
+
+    paths = {tail: folder / f"tail {tail}{name}" for tail in (1_000, 50)}
+    early, between, last = patches[:-1_000], patches[-1_000:-50], patches[-50:]
+    async with await open_store(f"sqlite:{paths[1_000]}") as store:
+        doc = await find_document(store, "paper", fresh)
+        await take_in(store, doc, fresh, early)
+        await Archive(store, doc, fresh).pack(everything=True)  # what was too little to be packed at once
+    copyfile(paths[1_000], paths[50])
+    for tail, path in paths.items():
         async with await open_store(f"sqlite:{path}") as store:
-            doc = await find_document(store, "paper", lambda: token_hex(20))
-            archive = Archive(store, doc, lambda: token_hex(20), latest=tail)
-            if tail == 1_000:
-                early = patches[:-tail]
-                await take_in(store, doc, lambda: token_hex(20), early)
-                for start in range(len(early), len(patches), 500):
-                    rows = [patch.to_row(doc) for patch in patches[start : start + 500]]
-                    await store.insert("patches", rows)
-            await archive.pack()
+            archive = Archive(store, doc, fresh)
+            for rows in (between, last):
+                for start in range(0, len(rows), 500):
+                    await store.insert("patches", [patch.to_row(doc) for patch in rows[start : start + 500]])
+                if tail == 50 and rows is between:
+                    await archive.pack(everything=True)
             left = len(await archive.rows())
             if left != min(tail, len(patches)):
                 raise ValueError(f"{left} rows are left of {tail}")
