@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -154,7 +155,7 @@ def drawn(figures: dict[str, list[tuple[int, float]]], runs: int) -> str:
         f"The text has {TEXT:,} characters and more.",
         f"{date.today():%Y-%m-%d}, {machine()}",
     ]
-    return svg.page(panels, _size, lambda seconds: shown(seconds, "s"), foot)
+    return svg.page(panels, _size, lambda seconds: re.sub(r"\.0+ ", " ", shown(seconds, "s")), foot)
 
 
 def _size(value: float) -> str:

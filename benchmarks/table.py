@@ -83,7 +83,8 @@ def tables(results: Results) -> Iterator[tuple[Section, list[list[str]]]]:
 def shown(value: float, unit: str) -> str:
     """A figure with three significant digits, as people write it."""
     if unit == "B":
-        return f"{value:,.{2 if value < 10 else 1}f}".rstrip("0").rstrip(".") + " B"
+        written = f"{value:,.{2 if value < 10 else 1}f}"
+        return written.rstrip("0").rstrip(".") + " B"
     if unit == "MiB":
         return f"{_digits(value / 2**20)} MiB"
     if unit == "/s":
