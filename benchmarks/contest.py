@@ -61,6 +61,9 @@ class Contender(Protocol):
     def type_all(self, trace: Trace) -> Any:
         """A document in which a sequential trace was typed, each transaction committed by itself."""
 
+    def type_recorded(self, trace: Trace, times: list[int] | None = None) -> Any:
+        """A document in which all was typed at the recorded times, or at these."""
+
     def type_list(self, edits: Splices) -> Any:
         """A document in which sequential splices were made, all known from the start."""
 
@@ -97,6 +100,9 @@ class Contender(Protocol):
 
     def slide(self, document: Any, updates: list[Any], stops: list[int]) -> Iterator[str]:
         """Hold the text after each transaction in turn; the texts at the stops are yielded."""
+
+    def all_splices(self, document: Any) -> None:
+        """Derive the splices from each version to the next, nothing cached."""
 
     def every(self, document: Any) -> Iterator[str]:
         """The text of each version in turn, from the empty one on."""

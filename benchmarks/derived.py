@@ -70,7 +70,7 @@ def _flat(found: dict[str, Any]) -> tuple[list[Splices], str]:
     for splices in versions:
         for pos, delete, insert in splices:
             text = text[:pos] + insert + text[pos + delete :]
-    return [[tuple(splice) for splice in splices] for splices in versions], text
+    return [[(pos, delete, insert) for pos, delete, insert in splices] for splices in versions], text
 
 
 class Branches(NamedTuple):

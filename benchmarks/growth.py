@@ -22,6 +22,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import date
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -196,7 +197,7 @@ def measure(size: int, folder: Path) -> dict[str, float]:
     numbers = Random(size).sample(range(size), min(ASKED, size))
     history.drop_caches()
     figures["first"] = _timed(lambda: history.text(numbers[0]))
-    figures["next"] = median(_timed(lambda number=number: history.text(number)) for number in numbers[1:])
+    figures["next"] = median(_timed(partial(history.text, number)) for number in numbers[1:])
     start = size // 2
     figures["slide"] = _timed(lambda: [history.text(n) for n in range(start, start + last // 2)]) / (
         last // 2
@@ -251,7 +252,7 @@ def _late(ours: Any, patches: list[Any], end: str) -> float:
     times = []
     for number in range(10):
         made = author.edit_at(reader.history.ids([ago - 1]), [(0, 0, "x")]).patch
-        times.append(_timed(lambda made=made: reader.receive([made])))
+        times.append(_timed(partial(reader.receive, [made])))
         verify("".join(sorted(reader.text)), "".join(sorted("x" * (number + 1) + end)), "after a late patch")
     return fmean(times)
 

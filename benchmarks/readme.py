@@ -19,7 +19,7 @@ def plain(results: Results) -> str:
     """The tables for a terminal, the targets last."""
     parts = [_aligned(section.title, table) for section, table in tables(results)]
     if found := [each for each in judged(results) if each.met != "not measured"]:
-        parts += [_aligned("Targets", [HEAD, *found]), verdict(found)]
+        parts += [_aligned("Targets", [HEAD, *map(list, found)]), verdict(found)]
     return "\n\n".join(parts)
 
 
@@ -48,9 +48,11 @@ def readme(results: Results) -> str:
             """What this project sets out to reach, row by row from the tables below; what each is, and what
             the peers were asked for, is said there. Compared with the best peer of the row, or what is named.
             A ratio's median decides.""",
-            markdown([HEAD, *found]),
+            markdown([HEAD, *map(list, found)]),
             verdict(found),
         ]
+    if results.missing:
+        parts.append(f"Not measured: {'; '.join(results.missing)}.")
     if results.cut:
         parts.append(
             f"""Of each recording only the first {results.cut:,} transactions were replayed (`--quick`):

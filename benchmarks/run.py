@@ -69,7 +69,8 @@ def _main(options: argparse.Namespace, scratch: Path) -> int:
     results = Results(runs, cut=QUICK if options.quick else 0, load=os.getloadavg()[0])
     entrants, missing = _entrants([*CONTENDERS, *options.contender], results)
     files, lacking = _traces(options.traces, results, scratch)
-    for line in missing + lacking:
+    results.missing = missing + lacking
+    for line in results.missing:
         _say(line)
     turns = _turns(entrants, files, options.only)
     if not turns:
@@ -93,11 +94,12 @@ def _main(options: argparse.Namespace, scratch: Path) -> int:
     _show("")
     for (turn, label), why in refused.items():
         results.figures.get(turn, {}).pop(label, None)
-        _say(f"{label} is refused at {_name(turn)}: {why}")
+        results.missing.append(f"{label} is refused at {_name(turn)}: {why}")
+        _say(results.missing[-1])
 
     print(json.dumps(_as_json(results, refused), indent=1) if options.json else plain(results))
     whole = not (options.quick or options.contender or options.only.pattern)
-    everything = whole and not (missing or lacking or refused)
+    everything = whole and not results.missing
     if options.output is not None:
         options.output.write_text(readme(results), encoding="utf-8")
     elif everything and runs >= ENOUGH:

@@ -33,6 +33,8 @@ class Results:
     """Transactions of each trace."""
     cut: int = 0
     """How many transactions of each trace were replayed at most; 0: all."""
+    missing: list[str] = field(default_factory=list)
+    """What could not be measured, and why."""
     load: float = 0.0
     """The machine's load average before the first run."""
 

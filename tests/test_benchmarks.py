@@ -344,10 +344,13 @@ def test_nothing_left_to_measure_is_exit_status_2(tmp_path: Path) -> None:
 def test_a_peer_that_is_not_installed_is_left_out_in_one_line(tiny: Path, tmp_path: Path) -> None:
     absent = tmp_path / "absent.py"
     absent.write_text("import a_package_that_is_nowhere\n")
-    done = bench("--traces", tiny, "--runs", "1", "--only", "import", "--contender", absent)
+    page = tmp_path / "README.md"
+    options = ("--runs", "1", "--only", "import", "--contender", absent, "--output", page)
+    done = bench("--traces", tiny, *options)
     assert done.returncode == 0
-    said = "bench: absent is left out: No module named 'a_package_that_is_nowhere'"
-    assert said in done.stderr.splitlines()
+    said = "absent is left out: No module named 'a_package_that_is_nowhere'"
+    assert f"bench: {said}" in done.stderr.splitlines()
+    assert f"Not measured: {said}." in page.read_text(encoding="utf-8").splitlines()
     assert "import and one document" in done.stdout
 
 
