@@ -4,8 +4,9 @@
 #   make build   .venv with the package compiled in place and every extra
 #   make demo    the main job on real input, under a minute after the build
 #   make test    tests, mypy --strict, ruff, stubs against modules, floors, README examples (all through pytest)
-#   make bench   the measurements beside pycrdt, loro and str, and through RethinkDB where it is on PATH;
-#                writes benchmarks/README.md
+#   make bench   the measurements beside the peers, how costs grow, and through RethinkDB where it is on PATH;
+#                writes benchmarks/README.md and growth.svg; bench-quick: the peers alone, on the recordings'
+#                beginnings, in two minutes; bench-growth: growth.svg alone
 #   make campaign  what takes longer than a test may, about an hour; writes tests/CAMPAIGN.md
 #   make clean   removes all that the others made
 
@@ -17,7 +18,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 KERNELS := $(wildcard syncstring/*.pyx syncstring/*.pxd)
 
-.PHONY: build demo test bench campaign clean
+.PHONY: build demo test bench bench-quick bench-growth campaign clean
 .DELETE_ON_ERROR:
 
 build: $(VENV)/compiled
@@ -44,7 +45,14 @@ test: build
 
 bench: build
 	@$(RUN) benchmarks/run.py
+	@$(RUN) benchmarks/growth.py
 	@$(RUN) benchmarks/rethink.py || [ $$? -eq 2 ]
+
+bench-quick: build
+	@$(RUN) benchmarks/run.py --quick
+
+bench-growth: build
+	@$(RUN) benchmarks/growth.py
 
 # atheris is asked for here alone: it has no wheels for some machines, and nothing else needs it.
 campaign: build

@@ -2,7 +2,8 @@
 
     measure.py CONTENDER.py                       who it is
     measure.py CONTENDER.py import                CPU seconds until its first document stands
-    measure.py CONTENDER.py TASK TRACE SEED       the task's figures
+    measure.py CONTENDER.py TASK TRACE SEED DIR   the task's figures; DIR holds what was prepared for it
+    measure.py CONTENDER.py prepare TASK TRACE DIR   lays into DIR what the task needs; no figures
 
 The law of this room. The contender is loaded first, with as little as can be loaded before it, so that its
 import is its own. The trace is read and put out of the garbage collector's sight before anything is timed.
@@ -45,16 +46,45 @@ def main() -> None:
                 "kind": contender.KIND,
                 "tasks": contender.TASKS,
                 "merges": contender.MERGES,
-                "version": version(package) if package else f"of Python {python_version()}",
+                "version": version(package) if package else getattr(contender, "VERSION", python_version()),
             }
         )
     elif rest[0] == "import":
         say({"figures": {"all": ready}, "digest": ""})
+    elif rest[0] == "prepare":
+        say(prepare(contender, *rest[1:]))
+    elif rest[0] == "memory":
+        say(memory(contender, rest[3]))
+    elif rest[0] == "start":
+        from starting import started
+
+        say({"figures": started(contender), "digest": ""})
     else:
         say(task(contender, *rest))
 
 
-def task(contender: Any, name: str, trace: str, seed: str) -> dict[str, Any]:
+def prepare(contender: Any, name: str, trace: str, folder: str) -> dict[str, Any]:
+    from pathlib import Path
+
+    import recordings
+    import tasks
+
+    try:
+        tasks.PREPARED[name](contender, recordings.read(Path(trace)), Path(folder))
+    except Exception as error:
+        return {"refused": _said(error)}
+    return {}
+
+
+def memory(contender: Any, folder: str) -> dict[str, Any]:
+    from pathlib import Path
+
+    from memory import grown
+
+    return grown(contender, Path(folder))
+
+
+def task(contender: Any, name: str, trace: str, seed: str, folder: str) -> dict[str, Any]:
     import gc
     from pathlib import Path
 
@@ -65,11 +95,15 @@ def task(contender: Any, name: str, trace: str, seed: str) -> dict[str, Any]:
     gc.collect()
     gc.freeze()
     try:
-        outcome = tasks.run(name, contender, read, int(seed))
+        outcome = tasks.run(name, contender, read, int(seed), Path(folder))
     except Exception as error:  # whatever a contender raises is its own failure, not ours
-        said = str(error).partition("\n")[0]
-        return {"refused": said if isinstance(error, tasks.WrongText) else f"{type(error).__name__}: {said}"}
+        return {"refused": _said(error)}
     return {"figures": outcome.figures, "digest": outcome.digest}
+
+
+def _said(error: Exception) -> str:
+    said = str(error).partition("\n")[0]
+    return said if type(error).__name__ == "WrongText" else f"{type(error).__name__}: {said}"
 
 
 def say(line: dict[str, Any]) -> None:

@@ -14,11 +14,14 @@ from __future__ import annotations
 import gzip
 import json
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 Splices = list[tuple[int, int, str]]
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 class Step(NamedTuple):
@@ -40,6 +43,8 @@ class Trace:
     rest: list[list[int]]
     """For each agent, what it has still not received when the last transaction is done."""
     end: str
+    times: list[int]
+    """When each transaction was made, in microseconds since the epoch; 0 where the recording doesn't say."""
 
     @property
     def is_sequential(self) -> bool:
@@ -90,7 +95,8 @@ class Trace:
     def tail(self, count: int) -> Trace:
         """A sequential trace's last `count` transactions, after one that inserts the text before them."""
         start = self.texts([len(self.steps) - count - 1]).popitem()[1]
-        return sequential(self.name, [[(0, 0, start)], *(s.splices for s in self.steps[-count:])], self.end)
+        edits = [[(0, 0, start)], *(step.splices for step in self.steps[-count:])]
+        return sequential(self.name, edits, self.end, self.times[-count - 1 :])
 
 
 def find(folder: Path, name: str) -> Path | None:
@@ -104,21 +110,27 @@ def read(path: Path) -> Trace:
     found = json.loads(gzip.decompress(data) if path.suffix == ".gz" else data)
     name = path.name.removesuffix(".gz").removesuffix(".json")
     edits = [[(pos, delete, insert) for pos, delete, insert in txn["patches"]] for txn in found["txns"]]
+    times = [_micros(txn.get("time")) for txn in found["txns"]]
     if found.get("kind") == "concurrent":
-        return concurrent(name, found["txns"], edits, found["numAgents"], found["endContent"])
+        return concurrent(name, found["txns"], edits, found["numAgents"], found["endContent"], times)
     if start := found.get("startContent", ""):
         edits.insert(0, [(0, 0, start)])
+        times.insert(0, min(times, default=0))
     # What changes nothing makes no patch.
-    return sequential(name, [splices for splices in edits if _changes(splices)], found["endContent"])
+    made = [(splices, time) for splices, time in zip(edits, times, strict=True) if _changes(splices)]
+    return sequential(name, [edit for edit, _ in made], found["endContent"], [time for _, time in made])
 
 
-def sequential(name: str, edits: list[Splices], end: str) -> Trace:
+def sequential(name: str, edits: list[Splices], end: str, times: list[int] | None = None) -> Trace:
     """One author's edits, one after the other."""
     steps = [Step(0, [], splices) for splices in edits]
-    return Trace(name, 1, steps, [[n - 1] if n else [] for n in range(len(steps))], [[]], end)
+    parents = [[n - 1] if n else [] for n in range(len(steps))]
+    return Trace(name, 1, steps, parents, [[]], end, times or [0] * len(steps))
 
 
-def concurrent(name: str, txns: list[dict[str, Any]], edits: list[Splices], agents: int, end: str) -> Trace:
+def concurrent(
+    name: str, txns: list[dict[str, Any]], edits: list[Splices], agents: int, end: str, times: list[int]
+) -> Trace:
     """Several authors' transactions, each on the merge of its parents; deliveries come as late as can be."""
     parents = [sorted(txn["parents"]) for txn in txns]
     known = [bytearray(len(txns)) for _ in range(agents)]
@@ -149,7 +161,14 @@ def concurrent(name: str, txns: list[dict[str, Any]], edits: list[Splices], agen
         take(agent, number)
         steps.append(Step(agent, arrived, edits[number]))
     rest = [[number for number in range(len(txns)) if not has[number]] for has in known]
-    return Trace(name, agents, steps, parents, rest, end)
+    return Trace(name, agents, steps, parents, rest, end, times)
+
+
+def _micros(time: str | None) -> int:
+    if time is None:
+        return 0
+    moment = datetime.fromisoformat(time)
+    return (moment.replace(tzinfo=moment.tzinfo or UTC) - _EPOCH) // _MICROSECOND
 
 
 def _changes(splices: Splices) -> bool:

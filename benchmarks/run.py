@@ -1,11 +1,11 @@
 """Measures us beside the peers, prints a table and writes it to README.md.
 
-    run.py [--traces DIR] [--runs N] [--only REGEX] [--json] [--contender FILE] [--output FILE]
+    run.py [--quick] [--traces DIR] [--runs N] [--only REGEX] [--json] [--contender FILE] [--output FILE]
 
 The law of this room. Every figure comes from a fresh process (`measure.py`). Within a run the contenders take
 turns task by task, and each run begins with another one. A contender that fails or shows a wrong text in any
-run has no figures for that task at all. README.md is written only where everything was measured, which takes
-about ten minutes; the part of it that `rethink.py` writes is left as it is.
+run has no figures for that task at all. README.md is written only where everything was measured in full,
+which takes about half an hour; the part of it that `rethink.py` writes is left as it is.
 
 Exit status: 0; 1 if a contender was refused; 2 if nothing could be measured.
 """
@@ -22,18 +22,27 @@ import zlib
 from collections import Counter
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
+import derived
 import recordings
 import rethink_page
-from table import CONCURRENT, SECTIONS, Results, Turn, plain, readme
+from readme import plain, readme
+from rows import CONCURRENT, FLAT, SECTIONS, Turn
+from table import Results
+from targets import judged
+from tasks import PREPARED
 
 HERE = Path(__file__).parent
-CONTENDERS = [
-    HERE / "contenders" / f"{name}.py" for name in ("syncstring", "pycrdt", "loro", "diff_match_patch", "str")
-]
-LIMIT = 900  # seconds for one process; where nothing is wrong none needs a tenth of it
+NAMES = (
+    "syncstring", "pycrdt", "y_py", "loro", "automerge", "diff_match_patch", "fast_diff_match_patch",
+    "fast_diff_match_patch_exact", "str", "gap_buffer",
+)  # fmt: skip
+CONTENDERS = [HERE / "contenders" / f"{name}.py" for name in NAMES]
+LIMIT = 1_800  # seconds for one process; where nothing is wrong none needs a tenth of it
 ENOUGH = 5
+QUICK = 8_000  # transactions of each trace
 
 
 class Entrant(NamedTuple):
@@ -51,10 +60,17 @@ Refused = dict[tuple[Turn, str], str]
 
 def main(arguments: list[str] | None = None) -> int:
     options = _options(arguments)
-    results = Results(options.runs, load=os.getloadavg()[0])
+    with TemporaryDirectory(prefix="bench-") as scratch:
+        return _main(options, Path(scratch))
+
+
+def _main(options: argparse.Namespace, scratch: Path) -> int:
+    runs = options.runs or (1 if options.quick else ENOUGH)
+    results = Results(runs, cut=QUICK if options.quick else 0, load=os.getloadavg()[0])
     entrants, missing = _entrants([*CONTENDERS, *options.contender], results)
-    files, lacking = _traces(options.traces, results)
-    for line in missing + lacking:
+    files, lacking = _traces(options.traces, results, scratch)
+    results.missing = missing + lacking
+    for line in results.missing:
         _say(line)
     turns = _turns(entrants, files, options.only)
     if not turns:
@@ -62,29 +78,42 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
 
     refused: Refused = {}
-    for number in range(options.runs):
+    for turn, here in turns.items():
+        for entrant in here if turn.task in PREPARED else ():
+            _show(f"{_name(turn)} is prepared for {entrant.label}")
+            (scratch / entrant.label).mkdir(exist_ok=True)
+            given = [turn.task, str(files[turn.trace or ""]), str(scratch / entrant.label)]
+            if why := measure(entrant.file, "prepare", *given).get("refused"):
+                refused[turn, entrant.label] = why
+    for number in range(runs):
         for turn, here in turns.items():
-            if sys.stderr.isatty():
-                print(f"\r\033[Krun {number + 1} of {options.runs}: {_name(turn)}", end="", file=sys.stderr)
+            _show(f"run {number + 1} of {runs}: {_name(turn)}")
             first = number % len(here)
             input = [str(files[turn.trace]), str(number)] if turn.trace else []
-            _run(turn, here[first:] + here[:first], input, results, refused)
-    if sys.stderr.isatty():
-        print("\r\033[K", end="", file=sys.stderr)
+            _run(turn, here[first:] + here[:first], input, scratch, results, refused)
+    _show("")
     for (turn, label), why in refused.items():
         results.figures.get(turn, {}).pop(label, None)
-        _say(f"{label} is refused at {_name(turn)}: {why}")
+        results.missing.append(f"{label} is refused at {_name(turn)}: {why}")
+        _say(results.missing[-1])
 
     print(json.dumps(_as_json(results, refused), indent=1) if options.json else plain(results))
-    everything = not (missing or lacking or refused or options.contender or options.only.pattern)
+    whole = not (options.quick or options.contender or options.only.pattern)
+    everything = whole and not results.missing
     if options.output is not None:
         options.output.write_text(readme(results), encoding="utf-8")
-    elif everything and options.runs >= ENOUGH:
+    elif everything and runs >= ENOUGH:
         kept = rethink_page.part(HERE / "README.md")
         (HERE / "README.md").write_text(readme(results) + kept, encoding="utf-8")
     else:
         _say(f"README.md stays as it is: it takes everything, measured at least {ENOUGH} times")
     return 1 if refused else 0
+
+
+def _show(line: str) -> None:
+    """What is going on now, for who watches."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
 
 
 def _say(line: str) -> None:
@@ -97,7 +126,8 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     shared = Path(os.environ.get("SYNCSTRING_SHARED") or HERE.parent.parent / "shared")
     folder = "the folder of recorded traces; $SYNCSTRING_SHARED/traces or ../shared/traces by default"
     add("--traces", type=Path, default=shared / "traces", metavar="DIR", help=folder)
-    add("--runs", type=_count, default=ENOUGH, metavar="N", help=f"{ENOUGH} by default")
+    add("--runs", type=_count, metavar="N", help=f"{ENOUGH} by default, 1 with --quick")
+    add("--quick", action="store_true", help=f"only the first {QUICK:,} transactions of each trace")
     only = "measure only what it is found in: 'typing', 'versions friends'"
     add("--only", type=_pattern, default=re.compile(""), metavar="REGEX", help=only)
     add("--json", action="store_true", help="print every figure of every run in place of the table")
@@ -139,24 +169,36 @@ def _entrants(files: list[Path], results: Results) -> tuple[list[Entrant], list[
     return entrants, missing
 
 
-def _traces(folder: Path, results: Results) -> tuple[dict[str, Path], list[str]]:
+def _traces(folder: Path, results: Results, scratch: Path) -> tuple[dict[str, Path], list[str]]:
     """The files of the traces that rows ask for, and what is to be said of those that can't be had."""
     found, absent, lacking = {}, [], []
     for name in dict.fromkeys(row.turn.trace for section in SECTIONS for row in section.rows):
         if name is None:
             continue
-        path = recordings.find(folder, name)
+        path = recordings.find(folder, CONCURRENT[0] if name == FLAT else name)
         if path is None:
             absent.append(name)
             continue
         try:
-            results.sizes[name] = len(recordings.read(path).steps)
-            found[name] = path
-        except (OSError, EOFError, zlib.error, KeyError, TypeError, ValueError) as error:
+            found[name] = _readied(name, path, results.cut, scratch)
+            results.sizes[name] = len(recordings.read(found[name]).steps)
+        except (OSError, EOFError, zlib.error, LookupError, TypeError, ValueError) as error:
+            found.pop(name, None)
             lacking.append(f"trace {name} can't be replayed: {type(error).__name__}: {error}")
     if absent:
         lacking.insert(0, f"no trace {', '.join(absent)} in {folder}; --traces names another folder")
     return found, lacking
+
+
+def _readied(name: str, path: Path, cut: int, scratch: Path) -> Path:
+    """The file to be replayed: the recording's own, or one that is made from it."""
+    if cut:
+        source, path = path, scratch / f"{path.name.partition('.')[0]}.json"
+        derived.shorten(source, path, cut)
+    if name == FLAT:
+        source, path = path, scratch / f"{FLAT}.json"
+        derived.flatten(source, path)
+    return path
 
 
 def _turns(
@@ -172,13 +214,16 @@ def _turns(
     return turns
 
 
-def _run(turn: Turn, here: list[Entrant], input: list[str], results: Results, refused: Refused) -> None:
+def _run(
+    turn: Turn, here: list[Entrant], input: list[str], scratch: Path, results: Results, refused: Refused
+) -> None:
     """One turn of each contender that wasn't refused in it before."""
     digests = {}
     for entrant in here:
         if (turn, entrant.label) in refused:
             continue
-        found = measure(entrant.file, turn.task, *input)
+        folder = [str(scratch / entrant.label)] if input else []
+        found = measure(entrant.file, turn.task, *input, *folder)
         if why := found.get("refused"):
             refused[turn, entrant.label] = why
             continue
@@ -225,6 +270,7 @@ def _as_json(results: Results, refused: Refused) -> dict[str, Any]:
                 found = {"section": section.title, "row": row.label, "unit": row.unit, "figures": figures}
                 rows.append({**found, "ratios": ratios, "ratio": median(ratios) if ratios else None})
     return {
+        "targets": [each._asdict() for each in judged(results)],
         "runs": results.runs,
         "load": results.load,
         "versions": {label: version for label, (_, version) in results.contenders.items()},

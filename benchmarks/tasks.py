@@ -12,121 +12,79 @@ It doesn't know which contenders there are: `Contender` says what each must brin
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Collection, Iterator
-from hashlib import sha256
+from collections.abc import Callable
+from pathlib import Path
 from random import Random
 from statistics import median
 from time import process_time
-from typing import Any, Literal, NamedTuple, Protocol
 
+import branches
+import stored
+from contest import Contender, Outcome, WrongText, clock, digest, prepared, verify
 from recordings import Trace
 
-VERSIONS = 10  # old versions asked for in a run, and as many others before to warm up
+__all__ = ["PREPARED", "TASKS", "WrongText", "run"]
+
+ROW = 20  # old versions asked for one after the other
+COLD = 10  # and as many of them with nothing kept
 STOPS = 10  # places at which the slider's text is verified
 APART = (50, 500, 5_000)
 PAIRS = 5
+DIFFERENT = (20_000, 100_000)
 APPLIED = 1_000
-
-
-class WrongText(Exception):
-    """A contender's text isn't the recorded one."""
-
-
-class Past(Protocol):
-    """A document whose old versions are asked for. `live` holds texts as they were shown at the time."""
-
-    live: dict[int, str]
-
-    def __init__(self, trace: Trace, watch: Collection[int] = ()) -> None:
-        """`watch`: the transactions whose versions will be asked for."""
-
-    def forget(self) -> None:
-        """Drop whatever was derived."""
-
-    def text(self, number: int) -> str:
-        """The text at the version of a transaction: it and everything it had seen."""
-
-
-class Contender(Protocol):
-    """The names in each module of `contenders/`; a task that isn't in TASKS needs none of its functions.
-
-    A *document* is a replica that can be edited; an *update* is what one transaction sends to the others.
-    """
-
-    LABEL: str
-    PACKAGE: str | None
-    KIND: Literal["ours", "peer", "yardstick"]
-    TASKS: tuple[str, ...]
-    MERGES: bool
-    """Whether a concurrent trace can be replayed."""
-    CACHES: bool
-    """Whether anything is kept between old versions, so that cold and warm differ."""
-    Past: type[Past]
-
-    def empty(self, agent: int = -1) -> Any:
-        """A new document of that agent, by default of one who only reads."""
-
-    def text(self, document: Any) -> str: ...
-
-    def type_all(self, trace: Trace) -> Any:
-        """A document in which a sequential trace was typed, each transaction committed by itself."""
-
-    def exchange(
-        self, trace: Trace, watch: Collection[int] = ()
-    ) -> tuple[list[Any], list[Any], dict[int, str]]:
-        """Every agent's document after all was typed and delivered; the updates; texts shown meanwhile."""
-
-    def take(self, document: Any, updates: list[Any]) -> None:
-        """Take updates in, each as it comes."""
-
-    def take_at_once(self, document: Any, updates: list[Any]) -> None:
-        """Take updates in, all known from the start: the fastest way there is."""
-
-    def save(self, document: Any) -> list[bytes]:
-        """The whole history, as it would be stored."""
-
-    def load(self, saved: list[bytes]) -> Any:
-        """A document from that; its text is asked for at once."""
-
-    def slide(self, document: Any, updates: list[Any], stops: list[int]) -> Iterator[str]:
-        """Hold the text after each transaction in turn; the texts at the stops are yielded."""
-
-    def diff(self, old: str, new: str) -> Any: ...
-
-    def patched(self, old: str, made: Any) -> str:
-        """The text that a diff leads to."""
-
-
-class Outcome(NamedTuple):
-    figures: dict[str, float]
-    digest: str = ""
-    """Equal for contenders that saw the same texts; empty where the recording has told already."""
+REPLAYS = 20
 
 
 def typing(contender: Contender, trace: Trace, seed: int) -> Outcome:
-    mine = _prepared(contender, trace)
-    began = _clock()
+    mine = prepared(contender, trace)
+    began = clock()
     document = contender.type_all(mine)
     took = process_time() - began
-    _verify(contender.text(document), trace.end, "after the last edit")
+    verify(contender.text(document), trace.end, "after the last edit")
     return Outcome({"all": took})
 
 
+def in_one(contender: Contender, trace: Trace, seed: int) -> Outcome:
+    edits = [splice for step in trace.steps for splice in step.splices]
+    began = clock()
+    document = contender.type_list(edits)
+    took = process_time() - began
+    verify(contender.text(document), trace.end, "after the list")
+    return Outcome({"all": took})
+
+
+def kernel(contender: Contender, trace: Trace, seed: int) -> Outcome:
+    replay = contender.replayer([splice for step in trace.steps for splice in step.splices])
+    times = []
+    for _ in range(REPLAYS):
+        began = clock()
+        buffer = replay()
+        times.append(process_time() - began)
+        verify(str(buffer), trace.end, "after a replay")
+    return Outcome({"replay": median(times)})
+
+
 def exchange(contender: Contender, trace: Trace, seed: int) -> Outcome:
-    mine = _prepared(contender, trace)
-    began = _clock()
+    mine = prepared(contender, trace)
+    began = clock()
     documents, updates, _ = contender.exchange(mine)
     took = process_time() - began
     for agent, document in enumerate(documents):
-        _verify(contender.text(document), trace.end, f"at agent {agent} in the end")
+        verify(contender.text(document), trace.end, f"at agent {agent} in the end")
     figures = {"exchange": took}
     for name, way in (("each", contender.take), ("at once", contender.take_at_once)):
         document = contender.empty()
-        began = _clock()
+        began = clock()
         way(document, updates)
         figures[name] = process_time() - began
-        _verify(contender.text(document), trace.end, f"of a fresh replica ({name})")
+        verify(contender.text(document), trace.end, f"of a fresh replica ({name})")
+    if from_rows := getattr(contender, "take_rows", None):
+        document = contender.empty()
+        take = from_rows(document, documents)
+        began = clock()
+        take()
+        figures["rows"] = process_time() - began
+        verify(contender.text(document), trace.end, "of a fresh replica (rows)")
     sizes = [len(update) for update in updates]
     keys = [size for size, step in zip(sizes, trace.steps, strict=True) if _is_keystroke(step.splices)]
     figures["keystroke"] = median(keys or sizes)
@@ -134,59 +92,41 @@ def exchange(contender: Contender, trace: Trace, seed: int) -> Outcome:
     return Outcome(figures)
 
 
-def save(contender: Contender, trace: Trace, seed: int) -> Outcome:
-    mine = _prepared(contender, trace)
-    document = contender.type_all(mine) if trace.is_sequential else contender.exchange(mine)[0][0]
-    saved = contender.save(document)
-    began = _clock()
-    loaded = contender.load(saved)
-    text = contender.text(loaded)
-    took = process_time() - began
-    _verify(text, trace.end, "after it was saved and loaded")
-    size = sum(map(len, saved))
-    edits = sum(len(step.splices) for step in trace.steps)
-    return Outcome({"bytes": size, "an edit": size / edits, "load": took})
-
-
 def _is_keystroke(splices: list[tuple[int, int, str]]) -> bool:
     return len(splices) == 1 and splices[0][1] == 0 and len(splices[0][2]) == 1
 
 
 def versions(contender: Contender, trace: Trace, seed: int) -> Outcome:
-    count = min(VERSIONS, len(trace.steps) // 2)
-    numbers = Random(seed).sample(range(len(trace.steps)), 2 * count)
-    others, asked = numbers[:count], numbers[count:]
-    past = contender.Past(_prepared(contender, trace), numbers)
-    expected = trace.texts(asked) if trace.is_sequential else past.live
+    numbers = Random(seed).sample(range(len(trace.steps)), min(ROW, len(trace.steps) // 2))
+    past = contender.Past(prepared(contender, trace), numbers)
+    expected = trace.texts(numbers) if trace.is_sequential else past.live
     shown = {}
 
     def timed(number: int) -> float:
         began = process_time()
         shown[number] = past.text(number)
         took = process_time() - began
-        _verify(shown[number], expected[number], f"at the version of transaction {number}")
+        verify(shown[number], expected[number], f"at the version of transaction {number}")
         return took
 
-    cold = []
-    for number in asked:
-        past.forget()
-        cold.append(timed(number))
-    warm = cold
+    past.forget()
+    row = [timed(number) for number in numbers]
+    cold = row
     if contender.CACHES:
-        past.forget()
-        for number in others:
-            past.text(number)
-        warm = [timed(number) for number in asked]
-    figures = {"cold": median(cold), "cold, slowest": max(cold), "warm": median(warm)}
-    return Outcome({**figures, "warm, slowest": max(warm)}, _digest([shown[number] for number in asked]))
+        cold = []
+        for number in numbers[:COLD]:
+            past.forget()
+            cold.append(timed(number))
+    figures = {"cold": median(cold), "cold, slowest": max(cold), "in a row": median(row)}
+    return Outcome({**figures, "in a row, slowest": max(row)}, digest([shown[number] for number in numbers]))
 
 
 def slider(contender: Contender, trace: Trace, seed: int) -> Outcome:
     last = len(trace.steps) - 1
     stops = sorted({last * part // STOPS for part in range(1, STOPS + 1)})
-    documents, updates, _ = contender.exchange(_prepared(contender, trace))
+    documents, updates, _ = contender.exchange(prepared(contender, trace))
     took, texts = 0.0, []
-    began = _clock()
+    began = clock()
     for text in contender.slide(documents[0], updates, stops):
         took += process_time() - began
         texts.append(text)
@@ -194,14 +134,38 @@ def slider(contender: Contender, trace: Trace, seed: int) -> Outcome:
     if trace.is_sequential:
         expected = trace.texts(stops)
         for number, text in zip(stops, texts, strict=True):
-            _verify(text, expected[number], f"after {number + 1} transactions")
-    _verify(texts[-1], trace.end, "at the last version")
+            verify(text, expected[number], f"after {number + 1} transactions")
+    verify(texts[-1], trace.end, "at the last version")
     figures = {"slide": took}
     if every := getattr(contender, "all_splices", None):
-        began = _clock()
+        began = clock()
         every(documents[0])
         figures["splices"] = process_time() - began
-    return Outcome(figures, _digest(texts))
+    return Outcome(figures, digest(texts))
+
+
+def every(contender: Contender, trace: Trace, seed: int) -> Outcome:
+    document = contender.type_all(trace)
+    last = len(trace.steps)
+    stops = sorted({last * part // STOPS for part in range(STOPS + 1)})
+    seen = {}
+    wanted = iter([*stops, -1])
+    stop = next(wanted)
+    began = clock()
+    for number, text in enumerate(contender.every(document)):
+        if number == stop:
+            seen[number] = text
+            stop = next(wanted)
+    took = process_time() - began
+    expected = {
+        0: "",
+        **{number + 1: text for number, text in trace.texts([n - 1 for n in stops if n]).items()},
+    }
+    if seen.keys() != expected.keys():
+        raise WrongText(f"it has texts of {len(seen)} versions of {len(expected)}")
+    for number, text in seen.items():
+        verify(text, expected[number], f"after {number} transactions")
+    return Outcome({"rate": (last + 1) / max(took, 1e-9)})
 
 
 def diff(contender: Contender, trace: Trace, seed: int) -> Outcome:
@@ -220,64 +184,65 @@ def diff(contender: Contender, trace: Trace, seed: int) -> Outcome:
             began = process_time()
             made = contender.diff(old, new)
             times.append(process_time() - began)
-            _verify(contender.patched(old, made), new, f"of a diff over {apart} edits")
+            verify(contender.patched(old, made), new, f"of a diff over {apart} edits")
         figures[str(apart)] = median(times)
         figures[f"{apart}, slowest"] = max(times)
     return Outcome(figures)
 
 
+def different(contender: Contender, trace: Trace, seed: int) -> Outcome:
+    random, figures = Random(seed), {}
+    for size in DIFFERENT:
+        prose = (trace.end * (size // max(1, len(trace.end)) + 1))[:size]
+        letters = ["".join(random.choices("abcdefghijklmnopqrstuvwxyz \n", k=size)) for _ in range(2)]
+        times = []
+        for old, new in ((prose, prose[::-1]), letters):
+            began = clock()
+            made = contender.diff(old, new)
+            times.append(process_time() - began)
+            verify(contender.patched(old, made), new, f"of a diff of {size} code points")
+        figures[str(size)] = max(times)
+    return Outcome(figures)
+
+
 def apply(contender: Contender, trace: Trace, seed: int) -> Outcome:
     tail = trace.tail(min(APPLIED, len(trace.steps) // 2))
-    _, updates, _ = contender.exchange(_prepared(contender, tail))
+    _, updates, _ = contender.exchange(prepared(contender, tail))
     document = contender.empty()
     contender.take(document, updates[:1])
-    began = _clock()
+    began = clock()
     contender.take(document, updates[1:])
     took = process_time() - began
-    _verify(contender.text(document), trace.end, "after the last update")
+    verify(contender.text(document), trace.end, "after the last update")
     return Outcome({"all": took})
 
 
 TASKS: dict[str, Callable[[Contender, Trace, int], Outcome]] = {
     "typing": typing,
+    "list": in_one,
+    "kernel": kernel,
     "exchange": exchange,
-    "save": save,
+    "save": stored.save,
+    "times": stored.times,
     "versions": versions,
     "slider": slider,
+    "every": every,
     "diff": diff,
+    "different": different,
     "apply": apply,
+    "branches": branches.branches,
 }
+FROM_FILES: dict[str, Callable[[Contender, Trace, Path], Outcome]] = {"open": stored.opened}
+PREPARED: dict[str, Callable[[Contender, Trace, Path], None]] = {
+    "open": stored.lay,
+    "memory": stored.stream,
+}
+"""What has to be laid into a contender's own folder before a task's first run."""
 
 
-def run(name: str, contender: Contender, trace: Trace, seed: int) -> Outcome:
+def run(name: str, contender: Contender, trace: Trace, seed: int, folder: Path | None = None) -> Outcome:
     """Run a task. `WrongText` where a text differs from what it must be."""
+    if name in FROM_FILES:
+        assert folder is not None, name
+        return FROM_FILES[name](contender, trace, folder)
     return TASKS[name](contender, trace, seed)
-
-
-def _clock() -> float:
-    """The time, just after a collection: none is due only because of what was prepared."""
-    gc.collect()
-    return process_time()
-
-
-def _prepared(contender: Contender, trace: Trace) -> Trace:
-    """The trace in the contender's own units."""
-    prepare = getattr(contender, "prepare", None)
-    return trace if prepare is None else prepare(trace)
-
-
-def _verify(text: str, expected: str, where: str) -> None:
-    if text != expected:
-        pairs = zip(text, expected, strict=False)
-        at = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(text), len(expected)))
-        raise WrongText(
-            f"its text {where} has {len(text):,} code points and differs at {at:,} from the right one, "
-            f"which has {len(expected):,}"
-        )
-
-
-def _digest(texts: list[str]) -> str:
-    found = sha256()
-    for text in texts:
-        found.update(sha256(text.encode()).digest())
-    return found.hexdigest()

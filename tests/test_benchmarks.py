@@ -10,7 +10,8 @@ import platform
 import random
 import subprocess
 import sys
-from collections.abc import Callable
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Iterator
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,13 +22,20 @@ import pytest
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
+import derived  # noqa: E402
+import growth  # noqa: E402
+import memory  # noqa: E402
 import recordings  # noqa: E402
 import rethink  # noqa: E402
 import rethink_page  # noqa: E402
 import rethink_tasks  # noqa: E402
 import run  # noqa: E402
+import stored  # noqa: E402
+import svg  # noqa: E402
 import table  # noqa: E402
+import targets  # noqa: E402
 import tasks  # noqa: E402
+from rows import SECTIONS, Row, Turn  # noqa: E402
 
 LETTERS = "ab \né漢😀"
 SEQUENTIAL = ("automerge-paper", "sveltecomponent", "json-crdt-patch")
@@ -43,7 +51,7 @@ def one_author(seed: int, count: int, letters: str) -> dict[str, Any]:
     """A sequential trace with several splices in some of its transactions."""
     chance = random.Random(seed)
     text, txns = "", []
-    for _ in range(count):
+    for number in range(count):
         patches = []
         for _ in range(chance.choice((1, 1, 1, 3))):
             pos = chance.randint(0, len(text))
@@ -51,7 +59,8 @@ def one_author(seed: int, count: int, letters: str) -> dict[str, Any]:
             insert = chance.choice(letters) + chance.choice(("", "", "xyz"))
             patches.append([pos, delete, insert])
             text = text[:pos] + insert + text[pos + delete :]
-        txns.append({"patches": patches})
+        time = f"2020-01-01T00:{number // 60:02}:{number % 60:02}.{chance.randint(0, 999):03}Z"
+        txns.append({"time": time, "patches": patches})
     return {"startContent": "", "endContent": text, "txns": txns}
 
 
@@ -97,11 +106,11 @@ def test_every_row_has_a_figure_of_ours_and_a_ratio(
 ) -> None:
     done, _ = everything
     assert done.returncode == 0, done.stderr
-    for section in table.SECTIONS:
+    for section in SECTIONS:
         head, *lines = done.stdout.partition(section.title + "\n")[2].partition("\n\n")[0].splitlines()
         assert head.split()[0] == "syncstring"
         # No two versions of a tiny trace are 500 edits apart.
-        rows = [row for row in section.rows if not any(far in row.label for far in ("500", "5000"))]
+        rows = [row for row in section.rows if not any(f", {far} edits" in row.label for far in (500, 5000))]
         assert len(lines) == len(rows), section.title
         for line, row in zip(lines, rows, strict=True):
             assert line.startswith(row.label)
@@ -118,8 +127,16 @@ def test_the_readme_holds_the_same_tables_and_how_they_came_about(
     lines = [line for line in readme.splitlines() if line.startswith("|") and "---" not in line]
     rows = [" ".join(line.replace("|", " ").split()) for line in lines]
     printed = [" ".join(line.split()) for line in done.stdout.splitlines()]
-    assert rows == [line for line in printed if line and line not in {s.title for s in table.SECTIONS}]
-    assert f"## {table.SECTIONS[0].title}\n" in readme
+    titles = {section.title for section in SECTIONS}
+    at = printed.index("Targets")
+    tables, judged = printed[:at], printed[at + 1 : printed.index("", at)]
+    unmeasured = [line for line in rows if line.endswith("not measured")]
+    assert [line for line in rows if line not in unmeasured] == [
+        *judged,
+        *(line for line in tables if line and line not in titles),
+    ]
+    assert all("00 edits apart" in line for line in unmeasured)
+    assert readme.index("## Targets\n") < readme.index("## How\n") < readme.index(f"## {SECTIONS[0].title}\n")
     assert f"{platform.python_implementation()} {platform.python_version()}" in readme
     for secret in (str(tiny), str(BENCHMARKS.parent), platform.node()):
         assert secret not in readme
@@ -145,19 +162,40 @@ def test_json_holds_one_figure_a_run_and_ratios_within_each(tiny: Path) -> None:
 
 
 def the_str() -> SimpleNamespace:
-    """The contender `str`, to be changed."""
+    """The contender `str`, to be changed, with what it needs for tasks that it isn't asked for."""
     spec = spec_from_file_location("contender", BENCHMARKS / "contenders" / "str.py")
     assert spec is not None and spec.loader is not None
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
-    return SimpleNamespace(**vars(module), diff=lambda old, new: new, patched=lambda old, made: made)
+
+    def edited(edits: recordings.Splices) -> list[str]:
+        return [module.type_all(recordings.sequential("", [edits], ""))[0]]
+
+    def every(document: list[Any]) -> Iterator[str]:
+        updates = document[1]
+        yield ""
+        yield from module.slide([], updates, list(range(len(updates))))
+
+    def type_all(trace: recordings.Trace) -> list[Any]:
+        return [*module.type_all(trace), [splices for _, _, splices in trace.steps]]
+
+    return SimpleNamespace(
+        **{**vars(module), "type_all": type_all},
+        diff=lambda old, new: new,
+        patched=lambda old, made: made,
+        type_list=edited,
+        replayer=lambda edits: lambda: edited(edits)[0],
+        every=every,
+    )
 
 
 def longer(function: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *given: function(*given) + "x"
 
 
-TASKS_OF_STR = ("typing", "exchange", "versions", "slider", "diff", "apply")
+TASKS_OF_STR = (
+    "typing", "list", "kernel", "exchange", "versions", "slider", "every", "diff", "different", "apply"
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("task", TASKS_OF_STR)
@@ -177,11 +215,92 @@ def test_a_contender_with_a_wrong_text_has_none(task: str, tiny: Path) -> None:
     elif task == "slider":
         right = contender.slide
         contender.slide = lambda *given: (text + "x" for text in right(*given))
+    elif task == "every":
+        texts = contender.every
+        contender.every = lambda document: (text + "x" for text in texts(document))
+    elif task == "kernel":
+        contender.replayer = lambda edits: lambda: "x"
     else:
         contender.text, contender.patched = longer(contender.text), longer(contender.patched)
     trace = recordings.read(tiny / "json-crdt-patch.json")
     with pytest.raises(tasks.WrongText, match="code points and differs at"):
         tasks.run(task, contender, trace, 1)
+
+
+def ours() -> SimpleNamespace:
+    """Our own contender, to be changed."""
+    spec = spec_from_file_location("contender", BENCHMARKS / "contenders" / "syncstring.py")
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return SimpleNamespace(**vars(module))
+
+
+def test_branches_that_end_in_a_wrong_text_have_no_figures(tiny: Path) -> None:
+    trace = recordings.read(tiny / "json-crdt-patch.json")
+    contender = ours()
+    figures, _ = tasks.run("branches", contender, trace, 1)
+    assert len(figures) == 8
+    contender.text = longer(contender.text)
+    with pytest.raises(tasks.WrongText, match="after the merge"):
+        tasks.run("branches", contender, trace, 1)
+
+
+def test_what_is_opened_must_have_the_recorded_text(tiny: Path, tmp_path: Path) -> None:
+    trace = recordings.read(tiny / "json-crdt-patch.json")
+    contender = ours()
+    contender.STORED = ("tail 50", "whole")
+    contender.store(trace, tmp_path)
+    assert set(stored.opened(contender, trace, tmp_path).figures) == set(contender.STORED)
+    contender.text = longer(contender.text)
+    with pytest.raises(tasks.WrongText, match="after it was opened"):
+        stored.opened(contender, trace, tmp_path)
+
+
+def test_a_store_has_the_tail_that_its_name_says_and_all_of_the_history(tiny: Path, tmp_path: Path) -> None:
+    trace = recordings.read(tiny / "json-crdt-patch.json")
+    contender = ours()
+    contender.store(trace, tmp_path)
+    once = len(trace.steps)
+    for figure, count in (("tail 50", once), ("whole", once), ("tail 50, 10 x", 10 * once + 9)):
+        document = contender.open_stored(tmp_path, figure)
+        assert figure == "whole" or len(document.history.patches()) == 50
+        assert len(document.versions) == count + 1
+        contender.close_stored(document)
+
+
+@pytest.mark.skipif(not memory.STATUS.exists(), reason="only Linux tells the peak")
+def test_memory_is_told_of_a_right_text_only(tiny: Path, tmp_path: Path) -> None:
+    trace = recordings.read(tiny / "json-crdt-patch.json")
+    contender = the_str()
+    stored.stream(contender, trace, tmp_path)
+    assert [tuple(map(tuple, edits)) for _, _, edits in memory.Streamed(tmp_path / "edits").steps] == [
+        tuple(step.splices) for step in trace.steps
+    ]
+    contender.type_all = lambda given: [
+        contender.type_list([s for _, _, each in given.steps for s in each])[0]
+    ]
+    assert memory.grown(contender, tmp_path)["figures"]["grown"] >= memory.PAGE
+    contender.text = longer(contender.text)
+    assert "isn't the recorded one" in memory.grown(contender, tmp_path)["refused"]
+
+
+def test_the_entropy_of_times_is_that_of_their_differences() -> None:
+    edits: list[recordings.Splices] = [[(0, 0, "a")]] * 9
+    even = recordings.sequential("even", edits, "a" * 9, [1_000_000 * n for n in range(9)])
+    assert stored.times(ours(), even, 1).figures["entropy"] == 0
+    gaps = [1_000_000 * n + 7_000 * (n % 4 > 1) for n in range(9)]  # four differences, each twice
+    assert stored.times(ours(), recordings.sequential("", edits, "a" * 9, gaps), 1).figures["entropy"] == 1.5
+
+
+def test_without_a_compiler_the_gap_buffer_says_that_it_is_missing() -> None:
+    command = [
+        sys.executable,
+        str(BENCHMARKS / "measure.py"),
+        str(BENCHMARKS / "contenders" / "gap_buffer.py"),
+    ]
+    done = subprocess.run(command, env={"PATH": ""}, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == {"missing": "no C compiler on PATH"}
 
 
 def test_a_refused_contender_has_no_column_and_the_others_count(tiny: Path, tmp_path: Path) -> None:
@@ -225,10 +344,13 @@ def test_nothing_left_to_measure_is_exit_status_2(tmp_path: Path) -> None:
 def test_a_peer_that_is_not_installed_is_left_out_in_one_line(tiny: Path, tmp_path: Path) -> None:
     absent = tmp_path / "absent.py"
     absent.write_text("import a_package_that_is_nowhere\n")
-    done = bench("--traces", tiny, "--runs", "1", "--only", "import", "--contender", absent)
+    page = tmp_path / "README.md"
+    options = ("--runs", "1", "--only", "import", "--contender", absent, "--output", page)
+    done = bench("--traces", tiny, *options)
     assert done.returncode == 0
-    said = "bench: absent is left out: No module named 'a_package_that_is_nowhere'"
-    assert said in done.stderr.splitlines()
+    said = "absent is left out: No module named 'a_package_that_is_nowhere'"
+    assert f"bench: {said}" in done.stderr.splitlines()
+    assert f"Not measured: {said}." in page.read_text(encoding="utf-8").splitlines()
     assert "import and one document" in done.stdout
 
 
@@ -237,6 +359,116 @@ def test_a_trace_that_can_not_be_read_is_left_out_in_one_line(tmp_path: Path) ->
     done = bench("--traces", tmp_path, "--runs", "1", "--only", "typing")
     assert done.returncode == 2
     assert "bench: trace sveltecomponent can't be replayed: " in done.stderr
+
+
+def test_the_quick_form_says_that_it_replays_beginnings(tiny: Path, tmp_path: Path) -> None:
+    before = (BENCHMARKS / "README.md").read_bytes()
+    output = tmp_path / "README.md"
+    done = bench("--traces", tiny, "--quick", "--only", "typing svelte", "--output", output)
+    assert done.returncode == 0, done.stderr
+    assert f"only the first {run.QUICK:,} transactions" in " ".join(output.read_text().split())
+    assert (BENCHMARKS / "README.md").read_bytes() == before
+
+
+# --- targets --------------------------------------------------------------------------------------------
+
+
+def results(**figures: list[float]) -> table.Results:
+    """Three runs of one figure, by contender."""
+    kinds = {"us": "ours", "a": "peer", "b": "peer", "c": "yardstick"}
+    found = table.Results(3, {label: (kind, "1") for label, kind in kinds.items()})
+    found.figures[Turn("typing", "t")] = {label: {"all": times} for label, times in figures.items()}
+    return found
+
+
+def judge(goal: targets.Goal | None, unit: str = "s", **figures: list[float]) -> targets.Judged:
+    return targets._judge(
+        targets.Target("it", Row(Turn("typing", "t"), "all", "", unit), goal), results(**figures)
+    )
+
+
+def test_every_target_is_a_row_that_is_measured() -> None:
+    rows = {(row.turn, row.figure, row.unit) for section in SECTIONS for row in section.rows}
+    asked = [target.row for target in targets.TARGETS]
+    asked += [goal.than for _, _, goal in targets.TARGETS if goal and isinstance(goal.than, Row)]
+    for row in asked:
+        assert (row.turn, row.figure, row.unit) in rows, row
+
+
+def test_a_target_counts_the_median_of_ratios_to_the_best_peer_of_each_run() -> None:
+    figures = {"us": [1.0, 1.0, 9.0], "a": [2.0, 4.0, 9.0], "b": [4.0, 2.0, 9.0]}
+    assert judge(targets.Goal(0.5, "peers"), **figures)[1:] == (
+        "1.00 s", "4.00 s (a)", "0.50 (0.50 to 1.00)", "≤ 0.5 ×", "yes",
+    )  # fmt: skip
+    assert judge(targets.Goal(0.4, "peers"), **figures).met == "no"
+
+
+def test_a_target_may_name_what_it_is_compared_with() -> None:
+    figures = {"us": [3.0, 3.0, 3.0], "a": [1.0, 1.0, 1.0], "c": [2.0, 2.0, 2.0]}
+    assert judge(targets.Goal(1.5, "c"), **figures)[2:] == ("2.00 s (c)", "1.50", "≤ 1.5 ×", "yes")
+    itself = Row(Turn("typing", "t"), "all", "")
+    assert judge(targets.Goal(1, itself), **figures).met == "yes"
+    assert judge(targets.Goal(0.9, itself), **figures).met == "no"
+
+
+def test_a_target_by_itself_knows_whether_more_is_better() -> None:
+    assert judge(targets.Goal(2.0), us=[1.0, 2.0, 3.0]).met == "yes"
+    assert judge(targets.Goal(1.9), us=[1.0, 2.0, 3.0]).met == "no"
+    assert judge(targets.Goal(1.9), "/s", us=[1.0, 2.0, 3.0])[4:] == ("≥ 2 /s", "yes")
+    assert judge(targets.Goal(2.1), "/s", us=[1.0, 2.0, 3.0]).met == "no"
+    assert judge(None, us=[1.0, 2.0, 3.0])[4:] == ("reported", "-")
+
+
+def test_what_can_not_be_told_is_neither_met_nor_left_out() -> None:
+    goal = targets.Goal(1, "peers")
+    found = [judge(goal), judge(goal, us=[1.0, 1.0, 1.0]), judge(goal, us=[1.0] * 3, a=[2.0] * 3)]
+    assert [each.met for each in found] == ["not measured", "no peer here", "yes"]
+    nothing = Row(Turn("typing", "t"), "other", "")
+    assert judge(targets.Goal(1, nothing), us=[1.0, 1.0, 1.0]).met.startswith("no ")
+    assert targets.verdict(found) == (
+        "Of 1 targets 1 are met. Not told: it (not measured); it (no peer here)."
+    )
+
+
+# --- growth ---------------------------------------------------------------------------------------------
+
+
+def test_growth_has_a_point_for_every_operation_and_size(tiny: Path, tmp_path: Path) -> None:
+    before = BENCHMARKS.joinpath("growth.svg").read_bytes()
+    output = tmp_path / "growth.svg"
+    options = ("--traces", tiny, "--sizes", "120,400", "--runs", "1", "--json", "--output", output)
+    done = bench(*options, script="growth.py")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert set(found) == set(growth.NAMES)
+    assert all([size for size, _ in points] == [120, 400] for points in found.values())
+    assert all(value > 0 for points in found.values() for _, value in points)
+    titles = ElementTree.parse(output).iterfind(".//*[@class='title']")
+    assert [title.text for title in titles] == list(growth.NAMES.values())
+    assert BENCHMARKS.joinpath("growth.svg").read_bytes() == before
+
+
+def test_growth_without_traces_is_exit_status_2(tmp_path: Path) -> None:
+    done = bench("--traces", tmp_path, script="growth.py")
+    assert done.returncode == 2
+    assert done.stderr.startswith("growth: nothing can be measured: no trace ")
+
+
+def test_a_page_of_panels_is_the_same_for_the_same_series() -> None:
+    series = {"a < b": [(1_000.0, 0.5), (1_000_000.0, 80.0)], "flat": [(10.0, 1.0), (20.0, 1.0)]}
+    drawn = svg.page(series, str, str, ["foot & all"])
+    assert drawn == svg.page(series, str, str, ["foot & all"])
+    root = ElementTree.fromstring(drawn)
+    assert [line.text for line in root.iterfind("{*}text")] == ["foot & all"]
+    for group in root.iterfind("{*}g"):
+        dots = [(float(dot.attrib["cx"]), float(dot.attrib["cy"])) for dot in group.iterfind("{*}circle")]
+        assert dots[0][0] == svg.LEFT
+        assert all(svg.LEFT <= x <= svg.WIDTH - svg.RIGHT for x, _ in dots)
+        assert all(svg.TOP <= y <= svg.HEIGHT - svg.BOTTOM for _, y in dots)
+    (rising, flat) = root.iterfind("{*}g")
+    assert len({dot.attrib["cy"] for dot in flat.iterfind("{*}circle")}) == 1
+    first, second = (float(dot.attrib["cy"]) for dot in rising.iterfind("{*}circle"))
+    assert second < first  # more is higher
 
 
 # --- through RethinkDB ----------------------------------------------------------------------------------
@@ -333,7 +565,7 @@ def test_a_replica_holds_exactly_what_its_author_had_seen(tiny: Path) -> None:
 def test_a_trace_that_replicas_can_not_follow_is_refused(parents: list[int], text: str, says: str) -> None:
     txns = [{"parents": [], "agent": 0}, {"parents": parents, "agent": 0}]
     with pytest.raises(ValueError, match=says):
-        recordings.concurrent("odd", txns, [[(0, 0, "a")], [(0, 0, text)]], 1, "xa")
+        recordings.concurrent("odd", txns, [[(0, 0, "a")], [(0, 0, text)]], 1, "xa", [0, 0])
 
 
 def test_positions_in_utf8_make_the_same_text(tiny: Path) -> None:
@@ -354,6 +586,59 @@ def test_the_tail_of_a_trace_ends_as_the_trace_does(tiny: Path) -> None:
     assert tail.texts([0])[0] == trace.texts([len(trace.steps) - 11])[len(trace.steps) - 11]
 
 
+def test_times_are_microseconds_since_the_epoch() -> None:
+    assert recordings._micros("1970-01-02T00:00:00.001Z") == 86_400_001_000
+    assert recordings._micros("1970-01-01T02:00:00+02:00") == 0
+    assert recordings._micros(None) == 0
+
+
+def edited(text: str, edits: list[recordings.Splices]) -> str:
+    for splices in edits:
+        for pos, delete, insert in splices:
+            text = text[:pos] + insert + text[pos + delete :]
+    return text
+
+
+def test_a_flattened_trace_ends_as_the_concurrent_one(tiny: Path, tmp_path: Path) -> None:
+    path = tmp_path / "flat.json"
+    derived.flatten(tiny / "friendsforever.json", path)
+    flat, source = recordings.read(path), recordings.read(tiny / "friendsforever.json")
+    assert flat.is_sequential and flat.end == source.end == edited("", [step.splices for step in flat.steps])
+    inserted = ["".join(insert for _, _, insert in step.splices) for step in source.steps]
+    assert ["".join(insert for _, _, insert in step.splices) for step in flat.steps] == inserted
+
+
+@pytest.mark.parametrize("name", ["json-crdt-patch", "friendsforever"])
+@pytest.mark.parametrize("count", [1, 17, 10_000])
+def test_a_shortened_trace_is_the_beginning_of_the_whole(
+    name: str, count: int, tiny: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / f"{name}.json"
+    derived.shorten(tiny / f"{name}.json", path, count)
+    short, whole = recordings.read(path), recordings.read(tiny / f"{name}.json")
+    assert short.steps == whole.steps[:count]
+    figures, _ = tasks.run("exchange", ours(), short, 1)  # which ends in the text that it names
+    assert figures
+
+
+def test_branches_are_the_same_edits_as_one_authors_history(tiny: Path) -> None:
+    trace = recordings.read(tiny / "automerge-paper.json")
+    found = derived.branches(trace, 15)
+    assert len(found.mine) == len(found.theirs) == len(found.behind) == 15
+    assert edited(found.base, found.mine + found.behind) == found.end
+    alone = edited(found.base, found.theirs)
+    assert alone.startswith(found.base) and found.end.endswith(alone.removeprefix(found.base))
+
+
+def test_a_document_of_any_length_has_the_text_that_is_foretold(tiny: Path) -> None:
+    traces = [recordings.read(tiny / f"{name}.json") for name in SEQUENTIAL[:2]]
+    text = ""
+    for count, splices in zip(range(1, 300), derived.endless(traces, "base"), strict=False):
+        text = edited(text, [splices])
+        assert text == derived.endless_text(traces, "base", count), count
+    assert text.endswith("base")
+
+
 # --- cells ----------------------------------------------------------------------------------------------
 
 
@@ -368,6 +653,12 @@ def test_the_tail_of_a_trace_ends_as_the_trace_does(tiny: Path) -> None:
         (0.000_012_3, "s", "12.3 µs"),
         (36.0, "B", "36 B"),
         (36.84, "B", "36.8 B"),
+        (0.284, "B", "0.28 B"),
+        (5.0, "B", "5 B"),
+        (100.0, "B", "100 B"),
+        (72_872.0, "B", "72,872 B"),
+        (2.1 * 2**20, "MiB", "2.10 MiB"),
+        (12_345.6, "/s", "12,346 /s"),
     ],
 )
 def test_figures_are_written_with_three_digits(value: float, unit: str, written: str) -> None:
@@ -375,7 +666,7 @@ def test_figures_are_written_with_three_digits(value: float, unit: str, written:
 
 
 def test_a_ratio_is_the_median_of_those_within_each_run() -> None:
-    turn = table.SECTIONS[0].rows[0].turn
+    turn = SECTIONS[0].rows[0].turn
     kinds = {"us": ("ours", "1"), "a": ("peer", "1"), "b": ("peer", "1"), "str": ("yardstick", "1")}
     figures = {"us": [1.0, 2.0, 9.0], "a": [2.0, 1.0, 3.0], "b": [4.0, 8.0, 1.0], "str": [1.0, 1.0, 1.0]}
     results = table.Results(3, kinds, {turn: {label: {"all": times} for label, times in figures.items()}})

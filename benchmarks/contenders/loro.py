@@ -12,17 +12,19 @@ update in turn: a checkout of every version in turn took ten times as long.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from loro import ID, ExportMode, Frontiers, LoroDoc
+from loro import ID, ExportMode, Frontiers, LoroDoc, VersionVector
 
 if TYPE_CHECKING:
-    from recordings import Trace
+    from recordings import Splices, Trace
 
 LABEL = "loro"
 PACKAGE = "loro"
 KIND = "peer"
-TASKS = ("import", "typing", "exchange", "save", "versions", "slider", "apply")
+TASKS = ("import", "typing", "list", "exchange", "save", "open", "memory", "versions", "slider", "apply")
+STORED = ("tail 50", "whole")
 MERGES = True
 CACHES = True
 
@@ -49,6 +51,18 @@ def type_all(trace: Trace) -> Any:
             if insert:
                 content.insert(pos, insert)
         document.commit()
+    return document
+
+
+def type_list(edits: Splices) -> Any:
+    document = empty(0)
+    content = document.get_text("text")
+    for pos, delete, insert in edits:
+        if delete:
+            content.delete(pos, delete)
+        if insert:
+            content.insert(pos, insert)
+    document.commit()
     return document
 
 
@@ -102,6 +116,25 @@ def load(saved: list[bytes]) -> Any:
     document = empty()
     document.import_(saved[0])
     return document
+
+
+def store(trace: Trace, folder: Path) -> None:
+    """A snapshot, of which no more than the text is decoded; and the log of operations, to be read whole."""
+    import stored
+
+    document = type_all(trace)
+    stored.put(folder / "tail 50", document.export(ExportMode.Snapshot()))
+    stored.put(folder / "whole", document.export(ExportMode.Updates(VersionVector())))
+
+
+def open_stored(folder: Path, figure: str) -> Any:
+    import stored
+
+    return load([stored.get(folder / figure)])
+
+
+def close_stored(document: Any) -> None:
+    pass
 
 
 class Past:

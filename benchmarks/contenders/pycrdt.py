@@ -11,6 +11,7 @@ sveltecomponent), so a version is made from the updates that it consists of. Not
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pycrdt import Doc, Text
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 LABEL = "pycrdt"
 PACKAGE = "pycrdt"
 KIND = "peer"
-TASKS = ("import", "typing", "exchange", "save", "versions", "slider", "apply")
+TASKS = ("import", "typing", "exchange", "save", "open", "memory", "versions", "slider", "apply")
+STORED = ("tail 50", "whole")
 MERGES = True
 CACHES = False
 
@@ -106,6 +108,24 @@ def load(saved: list[bytes]) -> Any:
     document = empty()
     document.apply_update(saved[0])
     return document
+
+
+def store(trace: Trace, folder: Path) -> None:
+    import stored
+
+    (blob,) = save(type_all(trace))
+    for figure in STORED:
+        stored.put(folder / figure, blob)
+
+
+def open_stored(folder: Path, figure: str) -> Any:
+    import stored
+
+    return load([stored.get(folder / figure)])
+
+
+def close_stored(document: Any) -> None:
+    pass
 
 
 class Past:

@@ -7,6 +7,7 @@ to beat. An old version is made by replaying the edits from the start.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from platform import python_version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 LABEL = "str"
 PACKAGE = None
+VERSION = f"of Python {python_version()}"
 KIND = "yardstick"
 TASKS = ("typing", "versions", "slider", "apply")
 MERGES = False
