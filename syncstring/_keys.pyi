@@ -5,7 +5,8 @@ from weakref import WeakSet
 from syncstring._clock import Clocks
 from syncstring._patch import Splice
 from syncstring._tip import Tip
-from syncstring.patch import Id, Patch
+from syncstring._values import Patch
+from syncstring.rules import Id
 
 __all__ = ["Keys"]
 

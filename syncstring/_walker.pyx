@@ -522,29 +522,25 @@ cdef class Walker:
 
     cdef int step(self, Py_ssize_t event, SpliceLog out) except -1:
         """`walk` of an event that there is."""
-        cdef bint done = False
         try:
-            self.walk_one(event, out)
-            done = True
-        finally:
-            if not done and self.broken:
-                self.walked = 0
-        return 0
+            return self.walk_one(event, out)
+        except BaseException:
+            self.walked = 0 if self.broken else self.walked
+            raise
 
     def walk_all(self, events, SpliceLog out=None):
         """Walk several, in the order given. Where memory runs out, all is forgotten: so is `out`."""
         cdef Py_ssize_t event, before = self.walked
-        cdef bint done = False
         try:
             for event in events:
                 if not self.base <= event < self.graph.length:
                     raise IndexError(f"no event {event} in [{self.base}, {self.graph.length})")
                 self.walk_one(event, out)
-            done = True
-        finally:
-            if not done and (self.broken or self.walked != before):
+        except BaseException:
+            if self.broken or self.walked != before:
                 self.broken = True
                 self.walked = 0
+            raise
 
     @property
     def size(self):

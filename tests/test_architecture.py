@@ -21,7 +21,7 @@ FLOORS: list[set[str]] = [
     {"_common"},
     {"_text"},
     {"_events", "_patch"},
-    {"_graph", "_spans", "_diff"},
+    {"_bytes", "_graph", "_spans", "_diff"},
     {"_fugue"},
     {"_walker"},
     {"_weave"},
