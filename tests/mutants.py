@@ -904,6 +904,16 @@ FAULTS: list[Fault] = [
         ),
     ),
     fault(
+        "a file of a later format is opened",
+        "vectors::test_a_file_of_a_later_version_is_not_opened_and_left_as_it_is vectors",
+        ("backends/sqlite_file.py", "        if version > FORMAT:", "        if False:"),
+    ),
+    fault(
+        "what is new in a manifest is called damage",
+        "vectors::test_a_row_of_another_table_of_a_later_version_is_unsupported vectors",
+        ("manifest.py", "            if unknown := row.keys() - _FIELDS:", "            if unknown := ():"),
+    ),
+    fault(
         "SQLite isn't asked to sync",
         "sqlite_crash::test_a_power_cut_at_any_instant_loses_nothing_that_was_acknowledged",
         ("backends/sqlite_file.py", "PRAGMA synchronous=FULL", "PRAGMA synchronous=OFF"),
