@@ -7,7 +7,7 @@ from syncstring.rules import Id
 __all__ = ["Placed"]
 
 class Placed:
-    """What a `History` holds; and the straight way in, for patches that are new and whose parents are here."""
+    """What a `History` holds; and the straight way in, for new patches whose parents are here."""
 
     graph: EventGraph
     base: Any

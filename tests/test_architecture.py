@@ -22,7 +22,7 @@ FLOORS: list[set[str]] = [
     {"_text"},
     {"_events", "_patch"},
     {"_bytes", "_graph", "_spans", "_diff"},
-    {"_fugue"},
+    {"_fugue", "_plan"},
     {"_walker"},
     {"_weave"},
     {"_tip"},

@@ -27,7 +27,8 @@ from worked_example import BLOCK, EVENTS, TABLES, documents, in_arrival_order
 
 import syncstring
 from syncstring import Document, apply
-from syncstring._walker import Walker, plan
+from syncstring._plan import plan
+from syncstring._walker import Walker
 from syncstring.testing.reference import Reference
 
 ROOT = Path(__file__).parent.parent
