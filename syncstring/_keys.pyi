@@ -48,8 +48,8 @@ class Keys:
         """
     def commit_each(self, splices: Iterable[Sequence[Any]]) -> list[Patch]:
         """`splice` and `commit` for each of these, in order: each is a patch of its own, all at one reading
-        of the clock. What is uncommitted is committed first. The patches are returned; where one raises, those
-        before it are made, and `outgoing`.
+        of the clock. What is uncommitted is committed first. The patches are returned; where one raises,
+        those before it are made, and `outgoing`.
         """
     def receive(self, patches: Iterable[Patch | Mapping[str, Any]], stored: bool = False) -> list[Splice]:
         """Take in patches (or rows) in any order, known ones too; what the editor must apply, in order.

@@ -12,6 +12,7 @@ are none, `compact.py` is asked, which is also what this is tested against. The 
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.object cimport PyTypeObject
 from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_SET_ITEM
 from libc.stdint cimport int32_t, int64_t, uint8_t
@@ -33,7 +34,7 @@ from syncstring.rules import NO_DOC, Id, canonical_bytes, items, made, parts_of_
 __all__ = ["Patch"]
 
 cdef extern from "Python.h":
-    object PyType_GenericAlloc(object kind, Py_ssize_t items)
+    object PyType_GenericAlloc(PyTypeObject *kind, Py_ssize_t items)
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
 
 cdef enum:
@@ -51,7 +52,7 @@ cdef int64_t MIN_WILD_TIME = <int64_t>1 << 52
 
 cdef object id_of(int64_t time, str session):
     """`Id(time, session)`, in a third of the time."""
-    cdef object id = PyType_GenericAlloc(Id, 2), number = time
+    cdef object id = PyType_GenericAlloc(<PyTypeObject *>Id, 2), number = time
     Py_INCREF(number)
     PyTuple_SET_ITEM(id, 0, number)
     Py_INCREF(session)

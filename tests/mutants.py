@@ -331,6 +331,11 @@ FAULTS: list[Fault] = [
         ("_values.pyx", "if number >= time or fine and number % 1_000 == 0:", "if number >= time:"),
     ),
     fault(
+        "the kernel lets a parent be older than 64 bits hold",
+        "values::test_a_parent_is_not_so_much_older_that_64_bits_do_not_hold_it values",
+        ("_values.pyx", "if number >= time or fine and number % 1_000", "if fine and number % 1_000"),
+    ),
+    fault(
         "the kernel reads counts beyond 2^53",
         "patch::test_a_count_is_at_most_what_json_numbers_hold_exactly patch",
         ("_values.pyx", " or result >> 55 else <int64_t>result", " else <int64_t>result"),
