@@ -60,6 +60,11 @@ cdef class EventLog:
     cdef int put_splice(self, int64_t pos, int64_t delete, str insert) except -1
     cdef void count_in(self) noexcept
     cdef Py_ssize_t session_number(self, str session) except -2
+    cdef int need_parents(self, Py_ssize_t room) except -1
+    cdef int need_ops(self, Py_ssize_t room) except -1
+    cdef int name(self, list sessions, list authors) except -1
+    cdef int index(self, Py_ssize_t start, Py_ssize_t stop) except -1
+    cdef void unindex(self, Py_ssize_t start) noexcept
     cdef int door(self, Py_ssize_t event) except -1
     cdef Py_ssize_t seek(self, int64_t time, str session) except -2
     cdef tuple delta(self, Py_ssize_t event)

@@ -14,6 +14,7 @@ from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.stdlib cimport qsort
 from libc.string cimport memmove
 
 from syncstring._text cimport TextPool
@@ -50,17 +51,47 @@ cdef class Lane:
                 high = middle
         return low
 
-    cdef int reserve(self) except -1:
-        """Room for one more."""
-        if self.length == self.capacity:
-            self.event = <int32_t *>grown(self.event, max(8, 2 * self.capacity), sizeof(int32_t))
-            self.capacity = max(8, 2 * self.capacity)
+    cdef int reserve(self, Py_ssize_t more=1) except -1:
+        """Room for some more."""
+        cdef Py_ssize_t room
+        if self.length + more > self.capacity:
+            room = max(8, self.length + more, 2 * self.capacity)
+            self.event = <int32_t *>grown(self.event, room, sizeof(int32_t))
+            self.capacity = room
         return 0
 
     cdef void insert(self, Py_ssize_t at, Py_ssize_t event) noexcept:
         memmove(self.event + at + 1, self.event + at, (self.length - at) * sizeof(int32_t))
         self.event[at] = <int32_t>event
         self.length += 1
+
+    cdef int sort(self, const int64_t *times, Py_ssize_t start) except -1:
+        """Bring what was appended from `start` on to its place. O(k log k) for k that come after the earliest."""
+        cdef Py_ssize_t i, first = start
+        cdef int64_t least = times[self.event[start]]
+        cdef Timed *timed
+        for i in range(start, self.length):
+            least = min(least, times[self.event[i]])
+        while first and times[self.event[first - 1]] >= least:
+            first -= 1
+        timed = <Timed *>grown(NULL, self.length - first, sizeof(Timed))
+        for i in range(first, self.length):
+            timed[i - first] = Timed(times[self.event[i]], self.event[i])
+        qsort(timed, self.length - first, sizeof(Timed), _by_time)
+        for i in range(first, self.length):
+            self.event[i] = timed[i - first].event
+        PyMem_Free(timed)
+        return 0
+
+
+cdef struct Timed:
+    int64_t time
+    int32_t event
+
+
+cdef int _by_time(const void *a, const void *b) noexcept nogil:
+    cdef int64_t left = (<const Timed *>a).time, right = (<const Timed *>b).time
+    return (left > right) - (left < right)
 
 
 cdef int64_t ENDLESS = <int64_t>1 << 60
@@ -243,6 +274,82 @@ cdef class EventLog:
         cdef Lane lane = <Lane>self.lanes[self.session[self.length]]
         lane.insert(lane.bisect(self.time, self.time[self.length]), self.length)
         self.length += 1
+
+    # Many at once, whose columns somebody wrote from `length` on.
+
+    cdef int need_parents(self, Py_ssize_t room) except -1:
+        """Room for so many parents in all."""
+        if room > self.parents_capacity:
+            self.parents = <int32_t *>grown(self.parents, room, sizeof(int32_t))
+            self.parents_capacity = room
+        return 0
+
+    cdef int need_ops(self, Py_ssize_t room) except -1:
+        """Room for so many operations in all."""
+        if room > self.ops_capacity:
+            self.ops = <int64_t *>grown(self.ops, room, sizeof(int64_t))
+            self.ops_capacity = room
+        return 0
+
+    cdef int name(self, list sessions, list authors) except -1:
+        """Number new sessions and authors. One that no event has is no harm."""
+        cdef str name
+        del self.authors[len(self.author_index):]
+        for name in authors:
+            self.authors.append(name)
+            self.author_index[name] = len(self.author_index)
+        del self.sessions[len(self.session_index):]
+        del self.lanes[len(self.session_index):]
+        for name in sessions:
+            self.sessions.append(name)
+            self.lanes.append(Lane())
+            self.session_index[name] = len(self.session_index)
+        return 0
+
+    cdef int index(self, Py_ssize_t start, Py_ssize_t stop) except -1:
+        """Let the events [start, stop) be found by id. `ValueError` where two have one, `LookupError` where an
+        event before them has it. What raises leaves some of them there: `unindex`. O(n), and O(k log k) in a
+        session whose times don't ascend."""
+        cdef Py_ssize_t event = start, last, i
+        cdef int32_t session
+        cdef Lane lane
+        cdef dict ragged = {}
+        while event < stop:
+            session = self.session[event]
+            last = event
+            while last < stop and self.session[last] == session:
+                last += 1
+            lane = <Lane>self.lanes[session]
+            if lane.length + last - event > lane.capacity:
+                lane.reserve(last - event)
+            while event < last:
+                if lane.length and self.time[lane.event[lane.length - 1]] >= self.time[event]:
+                    ragged.setdefault(session, lane.length)
+                lane.event[lane.length] = <int32_t>event
+                lane.length += 1
+                event += 1
+        for number, i in ragged.items():
+            lane = <Lane>self.lanes[number]
+            lane.sort(self.time, i)
+            for i in range(1, lane.length):
+                if self.time[lane.event[i - 1]] == self.time[lane.event[i]]:
+                    id = (self.time[lane.event[i]], self.sessions[number])
+                    if min(lane.event[i - 1], lane.event[i]) < start:
+                        raise LookupError(f"{id} is here already")
+                    raise ValueError(f"{id} stands in it twice")
+        return 0
+
+    cdef void unindex(self, Py_ssize_t start) noexcept:
+        """Let no event from `start` on be found any more."""
+        cdef Lane lane
+        cdef Py_ssize_t i, kept
+        for lane in self.lanes:
+            kept = 0
+            for i in range(lane.length):
+                if lane.event[i] < start:
+                    lane.event[kept] = lane.event[i]
+                    kept += 1
+            lane.length = kept
 
     # Looking up.
 

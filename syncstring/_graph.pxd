@@ -27,6 +27,10 @@ cdef class EventGraph(EventLog):
     cdef int put_heads(self) except -1
     cdef object finish(self, str message)
     cdef void show(self, Py_ssize_t event, Py_ssize_t top, int64_t end, list doomed) noexcept
+    cdef int need_head(self) except -1
+    cdef int take_in(self, Py_ssize_t stop, list sessions, list authors, dict messages, list near,
+                     object vet) except -1
+    cdef int take_events(self, Py_ssize_t stop) except -1
     cdef void place_head(self, Py_ssize_t event) noexcept
     cdef list still_critical(self, Py_ssize_t event, Py_ssize_t *interval, int64_t *end)
     cdef void close_criticals(self, Py_ssize_t event, Py_ssize_t top, int64_t end, list doomed) noexcept

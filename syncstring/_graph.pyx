@@ -59,6 +59,13 @@ cdef class EventGraph(EventLog):
         self.places = room
         return 0
 
+    cdef int need_head(self) except -1:
+        """Room for one more head."""
+        if self.heads_length == self.heads_capacity:
+            self.head = <int32_t *>grown(self.head, max(4, 2 * self.heads_capacity), sizeof(int32_t))
+            self.heads_capacity = max(4, 2 * self.heads_capacity)
+        return 0
+
     def append(self, int64_t time, str session not None, parents, tuple ops not None,
                str author not None, int64_t wall, str message=None):
         """Append one event; its number is returned. `parents` are events, ascending; `ops` a delta.
@@ -78,9 +85,7 @@ cdef class EventGraph(EventLog):
     cdef int begin(self, int64_t time, str session, str author, int64_t wall) except -1:
         """One more event, of which nothing shows yet. `put_parents` and its delta come next, then `finish`."""
         self.make_place(self.length + 1)
-        if self.heads_length == self.heads_capacity:
-            self.head = <int32_t *>grown(self.head, max(4, 2 * self.heads_capacity), sizeof(int32_t))
-            self.heads_capacity = max(4, 2 * self.heads_capacity)
+        self.need_head()
         self.put(time, session, author, wall)
         return 0
 
@@ -105,6 +110,69 @@ cdef class EventGraph(EventLog):
         self.close_criticals(event, top, end, doomed)
         self.count_in()
         self.place_head(event)
+
+    # Many at once.
+
+    cdef int take_in(self, Py_ssize_t stop, list sessions, list authors, dict messages, list near,
+                     object vet) except -1:
+        """Count in the events from `length` to `stop`, whose columns are written, with names that are new and
+        messages by event; then ask `vet(event)` about those of `near`. What raises leaves the graph as it was:
+        `ValueError` where an id stands twice, `LookupError` where it was here already. O(1) an event where each follows the one before it."""
+        cdef Py_ssize_t start = self.length, heads = self.heads_length, ordered = self.ordered
+        cdef Py_ssize_t criticals = self.criticals
+        cdef dict critical_heads = self.critical_heads.copy()
+        cdef int32_t *head = NULL
+        cdef int64_t *critical = NULL
+        cdef bint done = False
+        try:
+            head = <int32_t *>grown(NULL, heads + 1, sizeof(int32_t))
+            critical = <int64_t *>grown(NULL, 2 * criticals, sizeof(int64_t))
+            memcpy(head, self.head, heads * sizeof(int32_t))
+            memcpy(critical, self.critical_first, criticals * sizeof(int64_t))
+            memcpy(critical + criticals, self.critical_last, criticals * sizeof(int64_t))
+            self.name(sessions, authors)
+            self.index(start, stop)
+            self.take_events(stop)
+            self.messages.update(messages)
+            for event in near:
+                vet(event)
+            done = True
+        finally:
+            if not done and critical != NULL:
+                self.unindex(start)
+                for event in messages:
+                    self.messages.pop(event, None)
+                memcpy(self.head, head, heads * sizeof(int32_t))
+                memcpy(self.critical_first, critical, criticals * sizeof(int64_t))
+                memcpy(self.critical_last, critical + criticals, criticals * sizeof(int64_t))
+                self.length, self.heads_length = start, heads
+                self.criticals, self.ordered, self.critical_heads = criticals, ordered, critical_heads
+            PyMem_Free(head)
+            PyMem_Free(critical)
+        return 0
+
+    cdef int take_events(self, Py_ssize_t stop) except -1:
+        """Heads and critical versions, event by event; where each just follows the one before it, at once."""
+        cdef Py_ssize_t event, top
+        cdef int64_t end
+        cdef list doomed
+        while self.length < stop:
+            event = self.length
+            if self.heads_length == 1 and self.head[0] == event - 1:
+                while event < stop and self.parent_start[event + 1] == self.parent_start[event] + 1 and \
+                        self.parents[self.parent_start[event]] == event - 1:
+                    event += 1
+                if event > self.length:
+                    self.critical_last[self.criticals - 1] = event
+                    self.head[0] = <int32_t>(event - 1)
+                    self.length = event
+                    continue
+            self.need_head()
+            doomed = self.still_critical(event, &top, &end)
+            self.close_criticals(event, top, end, doomed)
+            self.length += 1
+            self.place_head(event)
+        return 0
 
     cdef void place_head(self, Py_ssize_t event) noexcept:
         """Heads after `event`: its parents are none any more, it is one."""
@@ -261,6 +329,13 @@ cdef class EventGraph(EventLog):
         if prefix > self.length:
             raise IndexError(f"no prefix of {prefix} among {self.length} events")
         return self.critical_above(prefix)
+
+    def linear_until(self, Py_ssize_t prefix):
+        """How far a linear stretch reaches from a prefix: every prefix from it to there is critical, if it is
+        one itself; else it goes nowhere. O(log n)."""
+        if not 0 <= prefix <= self.length:
+            raise IndexError(f"no prefix of {prefix} among {self.length} events")
+        return max(prefix, self.chain_end(prefix))
 
     def prefix_heads(self, Py_ssize_t prefix):
         """The heads of a critical prefix."""

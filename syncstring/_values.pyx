@@ -266,13 +266,14 @@ cdef Py_ssize_t enter(EventGraph graph, Patch patch, int64_t base) except -2:
         count = len(parents)
         if base and not count:
             return -1
+        for time, session in parents:  # before anything is entered: its session, too
+            if graph.seek(time, session) < 0:
+                return -1
         graph.begin(patch.time_, patch.session_, patch.author_, patch.wall_)
         known = graph.put_parents(count)
         for i in range(count):
             time, session = parents[i]
             parent = graph.seek(time, session)
-            if parent < 0:
-                return -1
             j = i  # they ascend: by id mostly the same way as by arrival
             while j and known[j - 1] > parent:
                 known[j] = known[j - 1]

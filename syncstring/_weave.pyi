@@ -4,10 +4,18 @@ from syncstring._graph import EventGraph
 from syncstring._text import SpliceLog, TextBuffer
 from syncstring._walker import Walker
 
-__all__ = ["Script", "Weave", "put_own"]
+__all__ = ["Script", "Weave", "put_own", "replay_linear"]
 
 def put_own(graph: EventGraph, event: int, log: SpliceLog) -> None:
     """Append an event's own splices to a log: right where its parents' text is what they meet."""
+
+def replay_linear(graph: EventGraph, first: int, last: int, buffer: TextBuffer) -> None:
+    """Judge the linear events [first, last), the first on the text in the buffer, and do there what they do.
+
+    Without a log on the way: that of a long history takes far more memory than its text, and twice the time.
+    `IndexError` if they are for another text. Where memory runs out, the buffer is left on the way. About 9 ns
+    each.
+    """
 
 @final
 class Weave:

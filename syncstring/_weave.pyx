@@ -24,7 +24,7 @@ from syncstring._graph cimport EventGraph
 from syncstring._text cimport SpliceLog, TextBuffer
 from syncstring._walker cimport Walker
 
-__all__ = ["Script", "Weave", "put_own"]
+__all__ = ["Script", "Weave", "put_own", "replay_linear"]
 
 
 cdef void *grown(void *block, Py_ssize_t count, Py_ssize_t size) except NULL:
@@ -94,6 +94,56 @@ cdef int own_splices(EventGraph graph, Py_ssize_t event, SpliceLog log) except -
     if deleted:
         log.append(pos, deleted, 0, 0)
     return 0
+
+
+cdef inline int64_t put_next(EventGraph graph, Py_ssize_t event, SpliceLog log, int64_t size) except -1:
+    """Judge an event whose parents' text has `size` code points, and append its own splices; the size of its
+    text is returned. Most events keep something, then insert or delete once."""
+    cdef int64_t k = graph.op_start[event], length
+    if not graph.flags[event] & JUDGED:
+        graph.fits(event, size)
+    if graph.op_start[event + 1] == k + 2 and graph.ops[k] & 3 == KEEP and not graph.flags[event] & MISFIT:
+        length = graph.ops[k + 1] >> 2
+        if graph.ops[k + 1] & 3 == INSERT:
+            log.append(graph.ops[k] >> 2, 0, graph.text_start[event], length)
+        else:
+            log.append(graph.ops[k] >> 2, length, 0, 0)
+    else:
+        own_splices(graph, event, log)
+    return graph.size[event]
+
+
+def replay_linear(EventGraph graph not None, Py_ssize_t first, Py_ssize_t last, TextBuffer buffer not None):
+    """Judge the linear events [first, last), the first on the text in the buffer, and do there what they do.
+
+    Without a log on the way: that of a long history takes far more memory than its text, and twice the time.
+    `IndexError` if they are for another text. Where memory runs out, the buffer is left on the way. About 9 ns
+    each.
+    """
+    cdef Py_ssize_t event, unit = graph.pool.kind
+    cdef SpliceLog log = SpliceLog(graph.pool)
+    cdef const char *pool = <const char *>graph.pool.data
+    cdef int64_t k, length, size
+    if not 0 <= first <= last <= graph.length:
+        raise IndexError(f"no events [{first}, {last}) among {graph.length}")
+    for event in range(first, last):
+        size = buffer.size()
+        if not graph.flags[event] & JUDGED:
+            graph.fits(event, size)
+        k = graph.op_start[event]
+        if graph.op_start[event + 1] == k + 2 and graph.ops[k] & 3 == KEEP and not graph.flags[event] & MISFIT:
+            length = graph.ops[k + 1] >> 2
+            size -= graph.ops[k] >> 2
+            if size < 0 or graph.ops[k + 1] & 3 == DELETE and size < length:
+                raise IndexError(f"event {event} is for another text than one of {buffer.size()}")
+            if graph.ops[k + 1] & 3 == INSERT:
+                buffer.put(graph.ops[k] >> 2, 0, unit, pool + graph.text_start[event] * unit, length)
+            else:
+                buffer.put(graph.ops[k] >> 2, length, unit, NULL, 0)
+        else:
+            log.length = 0
+            own_splices(graph, event, log)
+            log.replay_range(buffer, 0, log.length)
 
 
 @cython.final
@@ -322,10 +372,8 @@ cdef class Script:
         self.reserve(last)
         self.log.length = self.end[self.length]  # one that was cut short may have left splices
         for event in range(first, last):
-            self.graph.judge(event, self.size[event])
-            put_own(self.graph, event, self.log)
+            self.size[event + 1] = put_next(self.graph, event, self.log, self.size[event])
             self.end[event + 1] = self.log.length
-            self.size[event + 1] = self.graph.size[event]
             self.length = event + 1
 
     def extend_woven(self, Weave weave not None):

@@ -17,6 +17,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass
 from typing import Any
 
+from syncstring import pack
 from syncstring._graph import EventGraph
 from syncstring._patch import Splice
 from syncstring._placed import Placed
@@ -66,9 +67,7 @@ class History(Placed):
     questions about the past raise `HistoryTruncated`.
     """
 
-    def __init__(
-        self, patches: Iterable[Patch | Mapping[str, Any]] = (), base: Base | None = None
-    ) -> None:
+    def __init__(self, patches: Iterable[Patch | Mapping[str, Any]] = (), base: Base | None = None) -> None:
         self.base: Base | None = base
         self.rebuilds = 0
         """How often another content won an id, so that `graph` and `merge` are new objects."""
@@ -93,6 +92,23 @@ class History(Placed):
         history = cls()
         history.graph = graph
         history.merge = Merge(graph)
+        return history
+
+    @classmethod
+    def of_packs(
+        cls, packs: Iterable[tuple[bytes, bytes]], rest: Iterable[Patch | Mapping[str, Any]] = ()
+    ) -> History:
+        """The history in packs, oldest first, each given as its two sections; and what is in none, which may
+        be in one all the same. Raises what `pack.decode` does. O(n); no object is made for a packed patch."""
+        sections = list(packs)
+        graph = EventGraph()
+        try:
+            for known, body in sections:
+                pack.append(graph, known, body)
+            history = cls.of_graph(graph)
+        except LookupError:  # packs overlap, or one is missing
+            history = cls(patch for known, body in sections for patch in pack.decode(known, body))
+        history.add(rest)
         return history
 
     def _plant(self) -> None:

@@ -25,7 +25,7 @@ from syncstring._plan import plan
 from syncstring._text import SpliceLog, TextBuffer
 from syncstring._tip import Tip
 from syncstring._walker import Walker
-from syncstring._weave import Script, Weave
+from syncstring._weave import Script, Weave, replay_linear
 
 __all__ = ["Merge", "Tip"]
 
@@ -43,6 +43,7 @@ class Merge:
         self._script = Script(graph)
         self._weaves: OrderedDict[tuple[int, int], Weave] = OrderedDict()
         self._checkpoints: OrderedDict[int, str] = OrderedDict()
+        self._looked_at = 0  # versions of which anything is kept
         self._walker: Walker | None = None  # of the bubble woven last
 
     # Prefixes of the time order.
@@ -50,26 +51,32 @@ class Merge:
     def script(self, n: int) -> Script:
         """The script of at least the first n versions. O(what was not resolved before)."""
         graph, script = self.graph, self._script
-        valid = graph.critical_floor(len(script))
-        if valid < len(script):
-            self._forget_after(valid)
-        if n > valid:
-            for first, last, linear in graph.stretches(valid, graph.critical_ceiling(n)):
+        self._forget_late()
+        if n > len(script):
+            script.truncate(graph.critical_floor(len(script)))  # memory may have run out within a bubble
+            stop = graph.critical_ceiling(n)
+            self._looked_at = max(self._looked_at, stop)
+            for first, last, linear in graph.stretches(len(script), stop):
                 if linear:
                     script.extend_linear(first, last)
                 else:
                     script.extend_woven(self._weave(first, last))
         return script
 
-    def _forget_after(self, n: int) -> None:
-        """A late event changed what comes after the first n: nothing before is touched."""
-        self._script.truncate(n)
+    def _forget_late(self) -> None:
+        """A late event changed what comes after some critical version: nothing before is touched."""
+        n = self.graph.critical_floor(self._looked_at)
+        if n == self._looked_at:
+            return
+        self._looked_at = n
+        self._script.truncate(min(n, len(self._script)))
         for last in [last for last in self._checkpoints if last > n]:
             del self._checkpoints[last]
 
     def drop_caches(self) -> None:
         """Forget everything that can be derived again."""
         self._script = Script(self.graph)
+        self._looked_at = 0
         self._weaves.clear()
         self._checkpoints.clear()
         self._walker = None
@@ -80,15 +87,22 @@ class Merge:
 
     def text(self, n: int) -> str:
         """The text of the first n events in time order."""
-        script = self.script(n)
+        self._forget_late()
         start = max((kept for kept in self._checkpoints if kept <= n), default=0)
         if start == n and n:
             self._checkpoints.move_to_end(n)
             return self._checkpoints[n]
         buffer = TextBuffer(self._checkpoints[start] if start else "")
-        script.replay(buffer, start, n)
+        if n > len(self._script) and self.graph.linear_until(start) >= n:
+            replay_linear(self.graph, start, n, buffer)  # who asks for one text needn't wait for a script
+            self._looked_at = max(self._looked_at, n)
+            steps = n - start
+        else:
+            script = self.script(n)
+            script.replay(buffer, start, n)
+            steps = script.ends(n) - script.ends(start)
         result = str(buffer)
-        if script.ends(n) - script.ends(start) > CHECKPOINT_EVERY:
+        if steps > CHECKPOINT_EVERY:
             self._keep(n, result)
         return result
 

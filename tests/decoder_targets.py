@@ -97,7 +97,7 @@ def _packed() -> tuple[bytes, bytes]:
 def wrapped(raw: bytes, method: int = 0) -> bytes:
     """A section with this content, its head and checksum right."""
     head = b"".join(map(leb, (1, method, len(raw), zlib.crc32(raw))))
-    return head + (zlib.compress(raw, 1) if method else raw)
+    return head + (zlib.compress(raw, 1, -15) if method else raw)
 
 
 def _lines(history: History) -> bytes:

@@ -348,7 +348,11 @@ FAULTS: list[Fault] = [
     fault(
         "a pack counts inserted text in UTF-16 units",
         "seeded_faults",
-        ("pack.py", "counts.append(len(op))\n", 'counts.append(len(op.encode("utf-16-le")) // 2)\n'),
+        (
+            "pack.py",
+            "self.counts.append(len(op))\n",
+            'self.counts.append(len(op.encode("utf-16-le")) // 2)\n',
+        ),
     ),
     fault(
         "a pack is read without regard to its checksum",

@@ -19,10 +19,10 @@ PACKAGE = Path(__file__).parent.parent / "syncstring"
 FLOORS: list[set[str]] = [
     {"errors"},
     {"_common"},
-    {"_text"},
+    {"_text", "_runs"},
     {"_events", "_patch"},
     {"_bytes", "_graph", "_spans", "_diff"},
-    {"_fugue", "_plan"},
+    {"_columns", "_fugue", "_plan"},
     {"_walker"},
     {"_weave"},
     {"_tip"},

@@ -1,0 +1,493 @@
+# cython: language_level=3
+"""The columns of a pack, read straight into an event graph.
+
+The law of this room. What a pack says is judged whole before any of it counts: numbers, texts, shapes, ids,
+parents, times and limits, by the rules of FORMAT.md. Columns are written where the graph doesn't look yet, and
+counted in at the end: what raises leaves the graph as it was. Nothing read is believed: a column's runs and
+bytes are added up before one value is taken from it, so the loops that take them need no bounds. No object is
+made for a patch. A pack of n patches costs O(n), or O(n log n) where a session's times don't ascend.
+
+It doesn't know compression (`pack.py`) nor rows; the one rule that needs a row, its size, is asked of the
+caller, for the few patches that come near it.
+"""
+
+cimport cython
+from cpython.mem cimport PyMem_Calloc, PyMem_Free
+from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.stdlib cimport qsort
+
+from syncstring._events cimport DELETE, INSERT, JUDGED, KEEP, grown
+from syncstring._graph cimport EventGraph
+from syncstring._runs cimport Bytes, Column, alike, bounded, count_of, end_of, next_of, number_of, open_column
+from syncstring._runs cimport run_of, text_of
+
+__all__ = ["read_columns"]
+
+cdef enum:
+    MAX_PATCHES = 1 << 20
+    MAX_COLUMN = 1 << 22               # values, so that few bytes stay within bounded memory
+    MAX_PARENTS = 1024
+    MAX_OPERATIONS = 100000
+    MAX_SESSION = 48
+    MAX_AUTHOR = 256                   # bytes of UTF-8
+    MAX_MESSAGE = 4096
+    NEAR_A_ROW = 6000                  # code points, operations and parents together: below it no row is too long
+cdef int64_t MAX_TIME = (<int64_t>1 << 53) - 1      # also the greatest count of an operation
+cdef int64_t WILD_TIME = <int64_t>1 << 52
+cdef int64_t WILD_STEP = <int64_t>1 << 32
+
+cdef struct Shape:
+    const uint8_t *kinds
+    Py_ssize_t length
+
+cdef struct Writer:
+    # What is remembered of a session from one patch to its next.
+    int64_t end                        # where its last edit ended
+    int64_t drift                      # wall less whole milliseconds
+    int32_t author                     # -1: none yet
+
+
+cdef str session_of(Bytes *data):
+    cdef str session = text_of(data, MAX_SESSION, "a session")
+    cdef Py_UCS4 c
+    for c in session:
+        if not (u'0' <= c <= u'9' or u'A' <= c <= u'Z' or u'a' <= c <= u'z' or c == u'_' or c == u'-'):
+            raise ValueError(f"a session {session!r:.60}")
+    if not session:
+        raise ValueError("a session without a name")
+    return session
+
+
+# --- the graph --------------------------------------------------------------------------------------------
+
+@cython.final
+cdef class _Pack:
+    """What is on its way into a graph, written beyond its end: nobody looks there until it is counted in."""
+    cdef EventGraph graph
+    cdef Py_ssize_t first, count, length
+    cdef list sessions, authors        # of the tables, in the pack's order
+    cdef dict messages                 # by event
+    cdef list outside                  # (time, session) of parents elsewhere
+    cdef int32_t *session              # number in the table -> the graph's
+    cdef int32_t *author
+    cdef int32_t *strangers            # number of a parent outside -> its event
+    cdef Writer *writers               # by the graph's number of the session
+    cdef Py_ssize_t named              # sessions that the graph has, with those to come
+    cdef Shape *shapes
+    cdef uint8_t *kinds
+    cdef list near                     # events whose rows may be too long
+
+    def __dealloc__(self):
+        PyMem_Free(self.session)
+        PyMem_Free(self.author)
+        PyMem_Free(self.strangers)
+        PyMem_Free(self.writers)
+        PyMem_Free(self.shapes)
+        PyMem_Free(self.kinds)
+
+    # Names. What the graph doesn't know yet is numbered as it will be, and entered when all was read.
+
+    cdef int32_t *numbered(self, list names, dict index, list new) except NULL:
+        cdef int32_t *result = <int32_t *>grown(NULL, max(1, len(names)), sizeof(int32_t))
+        cdef Py_ssize_t i, known = len(index)
+        cdef dict fresh = {}
+        cdef object number
+        try:
+            for i in range(len(names)):
+                number = index.get(names[i])
+                if number is None:
+                    number = fresh.get(names[i])
+                if number is None:
+                    number = known + len(fresh)
+                    fresh[names[i]] = number
+                    new.append(names[i])
+                result[i] = number
+        except BaseException:
+            PyMem_Free(result)
+            raise
+        return result
+
+    cdef int read_graph(self, Bytes *data, bint stubs) except -1:
+        cdef EventGraph graph = self.graph
+        cdef Py_ssize_t i, total, n
+        cdef int64_t table, others
+        cdef Column lanes, milliseconds, rests, numbers, distances
+        cdef Bytes far
+        cdef list names, times
+        self.count = n = count_of(data, MAX_PATCHES)
+        table = count_of(data, min(n, data.stop - data.at))
+        names = [session_of(data) for i in range(table)]
+        open_column(data, n, &lanes)
+        open_column(data, n, &milliseconds)
+        open_column(data, n, &rests)
+        open_column(data, n, &numbers)
+        others = bounded(data)
+        times = [number_of(data) for i in range(others)]
+        self.outside = [(times[i], session_of(data)) for i in range(others)]
+        for i in range(others):
+            if not 1 <= times[i] <= MAX_TIME or i and not self.outside[i - 1] < self.outside[i]:
+                raise ValueError(f"{self.outside[i]} among the parents outside, which ascend")
+        total = count_of(data, MAX_COLUMN)
+        open_column(data, total, &distances)
+        far = data[0]
+        for i in range(zeros(distances, total)):
+            number_of(data)
+        end_of(data)
+        # All is as long as it should be: from here on memory is taken for patches.
+        self.strangers = <int32_t *>grown(NULL, max(1, others), sizeof(int32_t))
+        if stubs:
+            for i in range(others):
+                graph.append(times[i], self.outside[i][1], (), (), "", 0)
+        self.first = graph.length
+        for i in range(others):
+            event = graph.find(times[i], self.outside[i][1])
+            if event < 0:
+                raise LookupError(f"its parent {self.outside[i]} isn't here")
+            self.strangers[i] = event
+        self.length = self.first + n
+        if self.length > 0x7fffffff:
+            raise MemoryError("a history holds at most 2^31 patches")
+        graph.make_room(self.length)
+        graph.make_place(self.length)
+        graph.need_parents(graph.parent_start[self.first] + total)
+        self.sessions = []
+        self.session = self.numbered(names, graph.session_index, self.sessions)
+        self.named = len(graph.session_index) + len(self.sessions)
+        self.read_lanes(&lanes, table)
+        self.read_times(&milliseconds, &rests)
+        self.read_parents(&numbers, &distances, total, &far, others)
+        return 0
+
+    cdef int read_lanes(self, Column *lanes, int64_t table) except -1:
+        cdef int32_t *session = self.graph.session
+        cdef Py_ssize_t i = self.first, stop
+        cdef int64_t number
+        while i < self.length:
+            stop = i + alike(lanes)
+            number = run_of(lanes, stop - i)
+            if not 0 <= number < table:
+                raise ValueError(f"no entry {number} in a table of {table}")
+            while i < stop:
+                session[i] = self.session[number]
+                i += 1
+        return 0
+
+    cdef int read_times(self, Column *milliseconds, Column *rests) except -1:
+        cdef int64_t *time = self.graph.time
+        cdef int64_t whole = 0, rest = -1, step, beyond
+        cdef Py_ssize_t i
+        for i in range(self.first, self.length):
+            step = next_of(milliseconds)
+            beyond = next_of(rests)
+            whole += step
+            rest = beyond if step else beyond + rest + 1
+            if not 0 <= whole <= MAX_TIME // 1000 or not 0 <= rest < 1000:
+                raise ValueError(f"a time of {whole} ms and {rest} µs")
+            time[i] = 1000 * whole + rest
+            if not 0 < time[i] <= MAX_TIME:
+                raise ValueError(f"a time of {time[i]}")
+        return 0
+
+    cdef int flaw_of_time(self, Py_ssize_t event, int64_t newest) except -1:
+        cdef int64_t time = self.graph.time[event]
+        if time <= newest:
+            raise ValueError(f"patch {event - self.first}: its time {time} is not above a parent's, {newest}")
+        raise ValueError(f"patch {event - self.first}: its time {time} is 2^52 or later, and more than 2^32 "
+                         f"above its parents', {newest}")
+
+    cdef Py_ssize_t parent(self, Py_ssize_t event, int64_t distance, Bytes *others, int64_t count) except -1:
+        """The event that is `distance` before this one; one outside for 0, whose number comes next."""
+        if 0 < distance <= event - self.first:
+            return event - distance
+        if distance:
+            raise ValueError(f"patch {event - self.first} has a parent {distance} before it")
+        distance = number_of(others)
+        if not 0 <= distance < count:
+            raise ValueError(f"no entry {distance} in a table of {count}")
+        return self.strangers[distance]
+
+    cdef int read_parents(self, Column *numbers, Column *distances, Py_ssize_t total,
+                          Bytes *others, int64_t outside) except -1:
+        cdef EventGraph graph = self.graph
+        cdef int32_t *parents = graph.parents
+        cdef int64_t *time = graph.time
+        cdef int64_t at = graph.parent_start[self.first], stop = at + total, number, newest
+        cdef Py_ssize_t event = self.first, end, parent, i
+        while event < self.length:
+            number = alike(numbers)
+            end = event + number
+            number = run_of(numbers, number)
+            if not 0 <= number <= MAX_PARENTS:
+                raise ValueError(f"patch {event - self.first} has {number:,} parents; 0 to 1,024 are allowed")
+            while event < end:
+                if number > stop - at:
+                    raise ValueError(f"patch {event - self.first} has {number} parents of {stop - at} that are left")
+                newest = 0
+                if number == 1:
+                    parent = self.parent(event, next_of(distances), others, outside)
+                    parents[at] = <int32_t>parent
+                    newest = time[parent]
+                elif number:
+                    newest = self.read_many(event, distances, parents + at, number, others, outside)
+                if time[event] <= newest or time[event] >= WILD_TIME and time[event] - newest > WILD_STEP:
+                    self.flaw_of_time(event, newest)
+                at += number
+                event += 1
+                graph.parent_start[event] = at
+        if at != stop:
+            raise ValueError(f"{stop - at} parents of nobody")
+        return 0
+
+    cdef int64_t read_many(self, Py_ssize_t event, Column *distances, int32_t *parents, int64_t number,
+                           Bytes *others, int64_t outside) except -1:
+        """The parents of a merge, from the greatest id down. The greatest time is returned."""
+        cdef EventGraph graph = self.graph
+        cdef int64_t i, newest
+        for i in range(number):
+            parents[i] = <int32_t>self.parent(event, next_of(distances), others, outside)
+            if i and not self.is_below(parents[i], parents[i - 1]):
+                raise ValueError(f"patch {event - self.first}: its parents don't ascend")
+        newest = graph.time[parents[0]]
+        qsort(parents, number, sizeof(int32_t), by_number)
+        return newest
+
+    cdef bint is_below(self, Py_ssize_t a, Py_ssize_t b) except -1:
+        """Whether one event's id is below another's."""
+        cdef EventGraph graph = self.graph
+        if graph.time[a] != graph.time[b]:
+            return graph.time[a] < graph.time[b]
+        return self.session_name(graph.session[a]) < self.session_name(graph.session[b])
+
+    cdef str session_name(self, Py_ssize_t number):
+        cdef Py_ssize_t known = len(self.graph.session_index)
+        return <str>self.graph.sessions[number] if number < known else <str>self.sessions[number - known]
+
+    # --- the body -----------------------------------------------------------------------------------------
+
+    cdef int read_body(self, Bytes *data) except -1:
+        cdef EventGraph graph = self.graph
+        cdef Py_ssize_t i
+        cdef int64_t table, shapes, some
+        cdef Column by, walls, kinds, firsts, counts
+        cdef list names
+        cdef str text
+        table = count_of(data, min(self.count, data.stop - data.at))
+        names = [text_of(data, MAX_AUTHOR, "an author") for i in range(table)]
+        open_column(data, self.count, &by)
+        open_column(data, self.count, &walls)
+        self.read_messages(data)
+        shapes = self.read_shapes(data)
+        open_column(data, self.count, &kinds)
+        some = count_of(data, self.count)
+        open_column(data, some, &firsts)
+        self.near = []
+        i = count_of(data, MAX_COLUMN)
+        open_column(data, i, &counts)
+        text = text_of(data, data.stop - data.at, "a text")
+        end_of(data)
+        # As above.
+        graph.need_ops(graph.op_start[self.first] + some + i)
+        self.writers = <Writer *>PyMem_Calloc(max(1, self.named), sizeof(Writer))
+        if self.writers == NULL:
+            raise MemoryError
+        self.authors = []
+        self.author = self.numbered(names, graph.author_index, self.authors)
+        self.read_walls(&by, &walls, table)
+        self.read_ops(&kinds, shapes, &firsts, some, &counts, i, len(text))
+        graph.pool.length = graph.text_start[self.first]
+        graph.pool.add(text)
+        return 0
+
+    cdef int read_messages(self, Bytes *data) except -1:
+        cdef int64_t count = bounded(data), i
+        cdef list gaps = [number_of(data) for i in range(count)]
+        cdef object at = 0
+        self.messages = {}
+        for i in range(count):
+            at += gaps[i]
+            if not 0 <= at < self.count or self.first + at in self.messages:
+                raise ValueError(f"a message of patch {at}, which has one or isn't there")
+            self.messages[self.first + at] = text_of(data, MAX_MESSAGE, "a message")
+        return 0
+
+    cdef int64_t read_shapes(self, Bytes *data) except -1:
+        """The table of shapes, as kinds of operations; how many there are."""
+        cdef int64_t table = count_of(data, min(self.count, data.stop - data.at)), i, j, size
+        cdef uint8_t *kind
+        self.shapes = <Shape *>grown(NULL, max(1, table), sizeof(Shape))
+        self.kinds = kind = <uint8_t *>grown(NULL, data.stop - data.at + 1, 1)
+        for i in range(table):
+            size = bounded(data)
+            if size > MAX_OPERATIONS:
+                raise ValueError(f"a delta of {size:,} operations; at most {MAX_OPERATIONS:,} are allowed")
+            self.shapes[i] = Shape(kind, size)
+            for j in range(size):
+                if data.at[0] == c'=':
+                    kind[0] = KEEP
+                elif data.at[0] == c'+':
+                    kind[0] = INSERT
+                elif data.at[0] == c'-':
+                    kind[0] = DELETE
+                else:
+                    raise ValueError(f"an operation of kind {data.at[0]}")
+                if j and kind[-1] == kind[0] or j == size - 1 and kind[0] == KEEP:
+                    raise ValueError("operations in no canonical form")
+                data.at += 1
+                kind += 1
+        return table
+
+    cdef int read_walls(self, Column *by, Column *walls, int64_t table) except -1:
+        cdef EventGraph graph = self.graph
+        cdef Writer *writer
+        cdef int64_t author, step
+        cdef Py_ssize_t event
+        for event in range(self.named):
+            self.writers[event].author = -1
+        for event in range(self.first, self.length):
+            writer = &self.writers[graph.session[event]]
+            author = next_of(by)
+            if author:
+                if not 0 < author <= table:
+                    raise ValueError(f"no entry {author - 1} in a table of {table}")
+                writer.author = self.author[author - 1]
+            elif writer.author < 0:
+                raise ValueError(f"patch {event - self.first}: nobody wrote it")
+            graph.author[event] = writer.author
+            step = next_of(walls)
+            writer.drift += step
+            graph.wall[event] = graph.time[event] - graph.time[event] % 1000 + writer.drift
+            if not 0 <= graph.wall[event] <= MAX_TIME:
+                raise ValueError(f"patch {event - self.first}: wall is {graph.wall[event]}; it lies in 0 .. 2^53 - 1")
+        return 0
+
+    cdef int read_ops(self, Column *kinds, int64_t shapes, Column *firsts, int64_t some, Column *counts,
+                      int64_t others, int64_t text) except -1:
+        cdef EventGraph graph = self.graph
+        cdef int64_t *ops = graph.ops + graph.op_start[self.first]
+        cdef int64_t op = graph.op_start[self.first], place = graph.text_start[self.first]
+        cdef int64_t number, count, at, inserted, consumed, before, start
+        cdef Py_ssize_t event, i
+        cdef int kind
+        cdef Shape shape
+        cdef Writer *writer
+        text += place
+        for event in range(self.first, self.length):
+            number = next_of(kinds)
+            if not 0 <= number < shapes:
+                raise ValueError(f"no entry {number} in a table of {shapes}")
+            shape = self.shapes[number]
+            writer = &self.writers[graph.session[event]]
+            at = inserted = consumed = 0
+            start = place
+            for i in range(shape.length):
+                kind = shape.kinds[i]
+                if i == 0 and kind == KEEP:
+                    if some == 0:
+                        raise ValueError(f"patch {event - self.first} begins at nothing")
+                    some -= 1
+                    count = next_of(firsts) + writer.end
+                else:
+                    if others == 0:
+                        raise ValueError(f"patch {event - self.first} has an operation without a count")
+                    others -= 1
+                    count = next_of(counts)
+                if not 0 < count <= MAX_TIME:
+                    raise ValueError(f"patch {event - self.first} has an operation of {count}")
+                ops[0] = count << 2 | kind
+                ops += 1
+                if kind == INSERT:
+                    if count > text - place:
+                        raise ValueError(f"patch {event - self.first} inserts more text than there is")
+                    place += count
+                    inserted += count
+                    at = min(at + count, MAX_TIME)
+                else:
+                    consumed = min(consumed + count, <int64_t>1 << 60)
+                    if kind == KEEP:
+                        at = min(at + count, MAX_TIME)
+            if shape.length:
+                writer.end = at
+            op += shape.length
+            graph.op_start[event + 1] = op
+            graph.text_start[event + 1] = place
+            i = graph.parent_start[event + 1] - graph.parent_start[event]
+            if place - start + shape.length + i > NEAR_A_ROW:
+                self.near.append(event)
+            graph.flags[event] = 0
+            graph.size[event] = -1
+            # On one parent whose text is known, or none, the verdict is at hand. A misfit is left to whoever merges.
+            before = -1
+            if i == 0:
+                before = 0
+            elif i == 1 and graph.flags[graph.last_parent(event)] & JUDGED:
+                before = graph.size[graph.last_parent(event)]
+            if consumed <= before:
+                self.judged(event, before + inserted, shape.kinds, shape.length, ops)
+        if some or others or place != text:
+            raise ValueError(f"{some + others} counts and {text - place} code points belong to no patch")
+        return 0
+
+    cdef void judged(self, Py_ssize_t event, int64_t size, const uint8_t *kinds, Py_ssize_t length,
+                     const int64_t *ops) noexcept:
+        cdef Py_ssize_t i
+        for i in range(length):
+            if kinds[i] == DELETE:
+                size -= ops[i - length] >> 2
+        self.graph.size[event] = size
+        self.graph.flags[event] = JUDGED
+
+    cdef int bare(self) except -1:
+        """Patches of which the graph alone was read: empty ones by nobody."""
+        cdef EventGraph graph = self.graph
+        cdef Py_ssize_t event
+        cdef int32_t nobody = graph.author_index.get("", len(graph.author_index))
+        self.authors, self.messages, self.near = [], {}, []
+        if "" not in graph.author_index:
+            self.authors.append("")
+        for event in range(self.first, self.length):
+            graph.wall[event] = graph.flags[event] = 0
+            graph.author[event] = nobody
+            graph.size[event] = -1
+            graph.op_start[event + 1] = graph.op_start[self.first]
+            graph.text_start[event + 1] = graph.text_start[self.first]
+        return 0
+
+
+cdef int64_t zeros(Column column, int64_t count) noexcept nogil:
+    """How many of a column's values are 0."""
+    cdef int64_t found = 0, some
+    while count:
+        some = alike(&column)
+        count -= some
+        if run_of(&column, some) == 0:
+            found += some
+    return found
+
+
+cdef int by_number(const void *a, const void *b) noexcept nogil:
+    return (<const int32_t *>a)[0] - (<const int32_t *>b)[0]
+
+
+def read_columns(EventGraph graph not None, bytes known not None, bytes rest=None, *, bint stubs=False, vet=None):
+    """Append a pack's patches to a graph, from its sections' bytes; the first event is returned.
+
+    `known` is the section with ids and parents, `rest` all else; without it the patches are empty ones.
+    Parents outside of the pack must be in the graph; with `stubs` they are appended first, as empty events.
+    `vet(event)` is asked of events whose rows may be too long, when all is in place, and may raise.
+    `ValueError` says what is wrong with the sections; `LookupError` that a parent isn't here. Then, and where
+    memory runs out, the graph is as it was, stubs apart.
+    """
+    cdef _Pack pack = _Pack.__new__(_Pack)
+    cdef Bytes data
+    pack.graph = graph
+    data.at = <const uint8_t *>known
+    data.stop = data.at + len(known)
+    pack.read_graph(&data, stubs)
+    if rest is None:
+        pack.bare()
+    else:
+        data.at = <const uint8_t *>rest
+        data.stop = data.at + len(rest)
+        pack.read_body(&data)
+    graph.take_in(pack.length, pack.sessions, pack.authors, pack.messages, pack.near, vet)
+    return pack.first
