@@ -117,8 +117,8 @@ def replay_linear(EventGraph graph not None, Py_ssize_t first, Py_ssize_t last, 
     """Judge the linear events [first, last), the first on the text in the buffer, and do there what they do.
 
     Without a log on the way: that of a long history takes far more memory than its text, and twice the time.
-    `IndexError` if they are for another text. Where memory runs out, the buffer is left on the way. About 9 ns
-    each.
+    `IndexError` if they are for another text. Where memory runs out, the buffer is left on the way. About
+    9 ns each.
     """
     cdef Py_ssize_t event, unit = graph.pool.kind
     cdef SpliceLog log = SpliceLog(graph.pool)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final
 
 from syncstring.errors import (
@@ -154,10 +155,18 @@ class Contents:
     manifest: Manifest
     base: Base | None
     """Where the history that was read begins; None: at its beginning."""
-    patches: list[Patch]
+    tail: list[Patch]
+    """What is in rows of `patches` and can be read."""
     rows: list[Row]
     """The rows of `patches`, the unreadable among them included."""
     problems: list[SyncstringError] = field(default_factory=list)
+    history: History | None = None
+    """All of it, where packs were read. Of two contents under one id the packed one is there."""
+
+    @cached_property
+    def patches(self) -> list[Patch]:
+        """All that was read."""
+        return self.tail if self.history is None else self.history.patches()
 
 
 @dataclass(frozen=True)
@@ -231,8 +240,9 @@ class Archive:
                 if not whole and suffices(manifest, [*patches, *given]):
                     base = await self._base(manifest.checkpoint)
                     return Contents(manifest, base, patches, rows, problems)
-                known = [patch for pack in manifest.packs for patch in await self.patches(pack)]
-                return Contents(manifest, None, *_united(known, patches, rows, problems))
+                history = await self._packed(manifest)
+                problems = [*problems, *_join(history, patches)]
+                return Contents(manifest, None, patches, rows, problems, history)
             except Moved as gone:
                 if (await self.manifest()).counter == manifest.counter:
                     raise CorruptStore(f"document {self.doc}: {gone}; fsck tells what is left") from None
@@ -243,6 +253,24 @@ class Archive:
             return None
         text = await self._aside(checkpoint.read, await self.section(checkpoint.text))
         return Base(checkpoint.heads, checkpoint.count, text)
+
+    async def packed(self) -> History:
+        """The history of all that packs hold. Costs what is read."""
+        for _ in range(TRIES):
+            manifest = await self.manifest()
+            try:
+                return await self._packed(manifest)
+            except Moved as gone:
+                if (await self.manifest()).counter == manifest.counter:
+                    raise CorruptStore(f"document {self.doc}: {gone}; fsck tells what is left") from None
+        raise StoreUnavailable(f"document {self.doc} is packed by others all the time; try again")
+
+    async def _packed(self, manifest: Manifest) -> History:
+        sections = [
+            (await self.section(pack.graph), await self.section(pack.body)) for pack in manifest.packs
+        ]
+        history: History = await self._aside(_of_packs, manifest, sections)
+        return history
 
     async def patches(self, pack: Pack) -> list[Patch]:
         """What a pack holds."""
@@ -324,9 +352,10 @@ class Archive:
         if suffices(manifest, patches):
             base = await self._base(manifest.checkpoint)
             return History(patches, base), set(), Contents(manifest, base, patches, rows, problems)
-        known = [patch for pack in manifest.packs for patch in await self.patches(pack)]
-        contents = Contents(manifest, None, *_united(known, patches, rows, problems))
-        return History(contents.patches), {patch.id for patch in known}, contents
+        history = await self._packed(manifest)
+        packed = {patch.id for patch in history.patches()}
+        problems += _join(history, patches)
+        return history, packed, Contents(manifest, None, patches, rows, problems, history)
 
     async def _merged(self, manifest: Manifest, new: Sequence[Patch]) -> tuple[list[Pack], list[Patch]]:
         """The packs that stay, and the patches of the small ones at the end that become part of the new
@@ -451,20 +480,30 @@ def _parsed(rows: Iterable[Row]) -> tuple[list[Patch], list[SyncstringError]]:
     return patches, problems
 
 
-def _united(
-    packed: Sequence[Patch], patches: Sequence[Patch], rows: list[Row], problems: list[SyncstringError]
-) -> tuple[list[Patch], list[Row], list[SyncstringError]]:
-    """Packed patches and rows together. Of two contents under one id the packed one counts."""
-    known = {patch.id: patch for patch in packed}
+def _of_packs(manifest: Manifest, sections: Sequence[tuple[bytes, bytes]]) -> History:
+    """The history in these sections. `CorruptStore` if a pack hasn't as many patches as the manifest says."""
+    history = History.of_packs(sections)
+    if len(history) != manifest.total:
+        for pack, each in zip(manifest.packs, sections, strict=True):
+            pack.patches(*each)
+    return history
+
+
+def _join(history: History, patches: Iterable[Patch]) -> list[SyncstringError]:
+    """Add what is in rows to what is in packs. Of two contents under one id the packed one counts; what is
+    wrong with the others is returned."""
+    new: list[Patch] = []
+    problems: list[SyncstringError] = []
     for patch in patches:
-        if patch.id not in known:
-            known[patch.id] = patch
-        elif known[patch.id] != patch:
-            problems = [
-                *problems,
-                ConflictingPatch(f"patch {tuple(patch.id)}: the row differs from the pack's, which counts"),
-            ]
-    return list(known.values()), rows, problems
+        known = history.known(patch.id)
+        if known is None:
+            new.append(patch)
+        elif known != patch:
+            problems.append(
+                ConflictingPatch(f"patch {tuple(patch.id)}: the row differs from the pack's, which counts")
+            )
+    history.add(new)
+    return problems
 
 
 def _choose(history: History, packed: set[Id], latest: int) -> int:

@@ -194,7 +194,8 @@ class StoredDocument(LiveDocument):
 
     def _grow(self) -> list[Splice]:
         """Read what came before the checkpoint: something refers to it."""
-        splices = self.adopt(self._traffic.call(self._traffic.link.archive.read(whole=True)).patches)
+        contents = self._traffic.call(self._traffic.link.archive.read(whole=True))
+        splices = self.adopt(contents.history or contents.patches)
         self._drop()
         return splices
 
@@ -242,8 +243,11 @@ class StoredDocument(LiveDocument):
             base = self.history.base
             if base is None:
                 raise
-        contents = self._traffic.call(self._traffic.link.archive.read(whole=True))
-        self._splices += self.adopt(ancestors(contents.patches, base.heads))
+        history = self._traffic.call(self._traffic.link.archive.packed())
+        if history.heads != base.heads:
+            contents = self._traffic.call(self._traffic.link.archive.read(whole=True))
+            history = History(ancestors(contents.patches, base.heads))
+        self._splices += self.adopt(history)
         return ask()
 
     def at(self, ref: Ref) -> str:

@@ -83,7 +83,7 @@ class Document(Shown):
         author: str,
         clock: Callable[[], int],
         wall: Callable[[], int] | None = None,
-        patches: Iterable[Patch | Mapping[str, Any]] = (),
+        patches: Iterable[Patch | Mapping[str, Any]] | History = (),
         base: Base | None = None,
         size_limit: int = SIZE_LIMIT,
         zone: tzinfo | None = None,
@@ -94,7 +94,7 @@ class Document(Shown):
         if type(size_limit) is not int or size_limit < 0:
             raise PatchError(f"size_limit is {size_limit!r:.40}; it is a number of code points")
         self.session, self.author, self.size_limit = session, author, size_limit
-        self.history = History(patches, base)
+        self.history = patches if isinstance(patches, History) else History(patches, base)
         self.outgoing = []
         self._last = 0  # the greatest time of a patch made here: none of them is given twice
         super().__init__(self.history.graph)
@@ -358,16 +358,17 @@ class Document(Shown):
         self._undos, self._redos, self._taken = undos, redos, taken
         return self._show()
 
-    def adopt(self, patches: Iterable[Patch], base: Base | None = None) -> list[Splice]:
-        """Know another history: these patches, on a `base` or from the beginning, and what is here.
+    def adopt(self, patches: Iterable[Patch] | History, base: Base | None = None) -> list[Splice]:
+        """Know another history: these patches, on a `base` or from the beginning, and what is here. A `History`
+        is taken over.
 
         What the editor must apply is returned: nothing, if all of it was here, be it in a base. O(history).
         """
-        given = list(patches)
-        whole = History([*given, *self.history.patches()], base)
+        whole = patches if isinstance(patches, History) else History(patches, base)
+        whole.add(self.history.patches())
         if self._pending and (self._behind or whole.heads != self.history.heads):
             self._settle(self._clocks.read())
-            whole = History([*given, *self.history.patches()], base)
+            whole.add(self.history.patches())
         whole.rebuilds = self.history.rebuilds + 1
         there = not self._behind and all(id in whole for id in self.heads)
         known = whole.merge.between(whole.events(self.heads), whole.graph.heads) if there else None

@@ -99,7 +99,8 @@ class History(Placed):
         cls, packs: Iterable[tuple[bytes, bytes]], rest: Iterable[Patch | Mapping[str, Any]] = ()
     ) -> History:
         """The history in packs, oldest first, each given as its two sections; and what is in none, which may
-        be in one all the same. Raises what `pack.decode` does. O(n); no object is made for a packed patch."""
+        be in one all the same. Of two contents in packs the later one counts. Raises what `pack.decode` does.
+        O(n); no object is made for a packed patch."""
         sections = list(packs)
         graph = EventGraph()
         try:
@@ -107,7 +108,8 @@ class History(Placed):
                 pack.append(graph, known, body)
             history = cls.of_graph(graph)
         except LookupError:  # packs overlap, or one is missing
-            history = cls(patch for known, body in sections for patch in pack.decode(known, body))
+            packed = (patch for known, body in sections for patch in pack.decode(known, body))
+            history = cls({patch.id: patch for patch in packed}.values())
         history.add(rest)
         return history
 

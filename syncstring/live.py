@@ -113,7 +113,7 @@ class LiveDocument(Document):
             clock=clock or traffic.clock,
             wall=wall or (lambda: time.time_ns() // 1_000),
             zone=zone,
-            patches=contents.patches if contents else (),
+            patches=(contents.history or contents.patches) if contents else (),
             base=contents.base if contents else None,
         )
         self._traffic = traffic
@@ -274,7 +274,7 @@ class LiveDocument(Document):
             if not suffices(found.manifest, [*found.patches, *self.history.patches()]):
                 self._traffic.want_whole()  # something was made here meanwhile that stands beside all of it
                 return
-        self._splices += self.adopt(found.patches, found.base)
+        self._splices += self.adopt(found.history or found.patches, found.base)
         self.tags.update(self._traffic.tags)
 
     def _renew(self, lost: list[Patch]) -> None:

@@ -120,10 +120,12 @@ def _document(place: Place) -> Source:
 
     with working(f"reading {place.name}"):
         doc, contents, tags = with_store(place.url, read)
-        history = History()
-        history.add(contents.patches, stored=bool(contents.problems))
-        if contents.problems:
-            history.add(contents.rows)  # so that it tells of them
+        history = contents.history
+        if history is None or contents.problems:
+            history = History()
+            history.add(contents.patches, stored=bool(contents.problems))
+            if contents.problems:
+                history.add(contents.rows)  # so that it tells of them
         timeline = Timeline(history, tags, now=clock)
         return Source(place.name, timeline, place=place, doc=doc)
 
