@@ -79,7 +79,10 @@ def held(document: LiveDocument) -> int:
     """How many patches a session holds that have no place: in the document, and in its link."""
     link = document._traffic.link
     end = time.monotonic() + 10
-    while link.dropped and time.monotonic() < end:
+    threaded = isinstance(document, StoredDocument)
+    while (link.dropped or threaded and link.arrivals) and time.monotonic() < end:
+        if threaded:
+            document.pull()  # what the feed has told since
         time.sleep(0.001)  # another thread's
     known = {patch.id for patch in document.history.patches() if patch.id in document.history}
     for ids in (link._held, link._read, link._sure, document.history._settled):
