@@ -39,6 +39,7 @@ Ops = tuple  # in the stub: tuple[int | str, ...]
 
 cdef extern from "Python.h":
     object PyType_GenericAlloc(PyTypeObject *kind, Py_ssize_t items)
+    void PyObject_GC_UnTrack(object value)
     Py_ssize_t PyNumber_AsSsize_t(object value, void *exception) except? -1
 
 cdef extern from "Python.h" nogil:
@@ -72,6 +73,7 @@ cdef object splice_of(Py_ssize_t pos, Py_ssize_t delete, str insert):
     PyTuple_SET_ITEM(splice, 1, number)
     Py_INCREF(insert)
     PyTuple_SET_ITEM(splice, 2, insert)
+    PyObject_GC_UnTrack(splice)  # nothing in it leads anywhere: collections needn't look at it
     return splice
 
 

@@ -35,6 +35,7 @@ __all__ = ["Patch"]
 
 cdef extern from "Python.h":
     object PyType_GenericAlloc(PyTypeObject *kind, Py_ssize_t items)
+    void PyObject_GC_UnTrack(object value)
     int PyUnicode_IS_COMPACT_ASCII(object text)
     void *PyUnicode_DATA(object text)
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
@@ -60,6 +61,7 @@ cdef object id_of(int64_t time, str session):
     PyTuple_SET_ITEM(id, 0, number)
     Py_INCREF(session)
     PyTuple_SET_ITEM(id, 1, session)
+    PyObject_GC_UnTrack(id)  # nothing in it leads anywhere: collections needn't look at it
     return id
 
 
