@@ -141,8 +141,7 @@ cdef class Keys:
         if not self.plain() or not self.one or message is not None:
             return self._commit_any(message)
         self._clocks.ask(&reading)
-        patch = self.made(&reading)
-        return self._commit_any(None) if patch is None else patch
+        return self.made(&reading)
 
     cdef bint plain(self) noexcept:
         """Whether a commit has but one splice at most to commit, on all that there is."""
@@ -151,20 +150,20 @@ cdef class Keys:
             not self.pending and self._early is None and self._seen is None
             and self._tip.taken == graph.length and 0 <= graph.heads_length < FEW_HEADS
             and len(self.insert) < FEW_LETTERS
+            # Beyond, it is to be thought about which time is left.
+            and max(graph.latest(), self._last) < MIN_WILD_TIME - 1
             # The base is no patch, so a patch on it names others than its event.
             and (self.history.base is None or graph.heads_length == 1 and graph.length > 1)
         )
 
     cdef Patch made(self, Reading *reading):
-        """The patch of the one splice that is uncommitted; None where its time is to be thought about."""
+        """The patch of the one splice that is uncommitted, which was found to be `plain`."""
         cdef EventGraph graph = self._tip.graph
         cdef Py_ssize_t event = graph.length, top
         cdef int64_t time = max(reading.time, max(graph.latest(), self._last) + 1), end
         cdef int64_t before = self._tip.buffer.size() - len(self.insert) + self.delete
         cdef list doomed
         cdef Patch patch
-        if time >= MIN_WILD_TIME:
-            return None
         if self.latelies == self.lately_room:
             top = max(FEW_STEPS, self.lately_room + (self.lately_room >> 1))
             room = PyMem_Realloc(self.lately, top * sizeof(int64_t))
