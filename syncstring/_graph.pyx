@@ -17,7 +17,8 @@ from cpython.mem cimport PyMem_Free
 from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.string cimport memcpy, memmove, memset
 
-from syncstring._events cimport EventLog, grown
+from syncstring._events cimport EventLog
+from syncstring._memory cimport grown
 
 __all__ = ["EventGraph"]
 
@@ -127,7 +128,8 @@ cdef class EventGraph(EventLog):
         try:
             head = <int32_t *>grown(NULL, heads + 1, sizeof(int32_t))
             critical = <int64_t *>grown(NULL, 2 * criticals, sizeof(int64_t))
-            memcpy(head, self.head, heads * sizeof(int32_t))
+            if heads:
+                memcpy(head, self.head, heads * sizeof(int32_t))
             memcpy(critical, self.critical_first, criticals * sizeof(int64_t))
             memcpy(critical + criticals, self.critical_last, criticals * sizeof(int64_t))
             self.name(sessions, authors)
@@ -142,7 +144,8 @@ cdef class EventGraph(EventLog):
                 self.unindex(start)
                 for event in messages:
                     self.messages.pop(event, None)
-                memcpy(self.head, head, heads * sizeof(int32_t))
+                if heads:
+                    memcpy(self.head, head, heads * sizeof(int32_t))
                 memcpy(self.critical_first, critical, criticals * sizeof(int64_t))
                 memcpy(self.critical_last, critical + criticals, criticals * sizeof(int64_t))
                 self.length, self.heads_length = start, heads
