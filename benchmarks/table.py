@@ -85,8 +85,8 @@ def tables(results: Results) -> Iterator[tuple[Section, list[list[str]]]]:
 def shown(value: float, unit: str) -> str:
     """A figure with three significant digits, as people write it."""
     if unit == "B":
-        written = f"{value:,.{2 if value < 10 else 1}f}"
-        return written.rstrip("0").rstrip(".") + " B"
+        written = f"{value:,.{2 if value < 10 else 1 if value < 100 else 0}f}"
+        return (written.rstrip("0").rstrip(".") if "." in written else written) + " B"
     if unit == "MiB":
         return f"{_digits(value / 2**20)} MiB"
     if unit == "/s":

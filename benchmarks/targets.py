@@ -10,12 +10,11 @@ It doesn't measure: it knows only figures by contender.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import median
 from typing import NamedTuple
 
-from rows import EXCHANGE, FLAT, PAPER, Row, Turn
+from rows import FLAT, PAPER, Row, Turn
 from table import Results, ratio, shown
 
 
@@ -50,77 +49,86 @@ class Judged(NamedTuple):
     """yes, no, or why that can't be said."""
 
 
-def _best(factor: float) -> Goal:
+def _row(task: str, trace: str | None, figure: str, unit: str = "s") -> Row:
+    return Row(Turn(task, trace), figure, "", unit)
+
+
+def _peers(factor: float) -> Goal:
     return Goal(factor, "peers")
 
 
-def _targets() -> Iterator[Target]:
-    typing = {trace: Row(Turn("typing", trace), "all", "") for trace in (PAPER, "sveltecomponent")}
-    typing["json-crdt-patch"] = Row(Turn("typing", "json-crdt-patch"), "all", "")
-    yield Target(f"typing, each edit a patch: {PAPER}", typing[PAPER], _best(0.5))
-    for trace in ("sveltecomponent", "json-crdt-patch"):
-        yield Target(f"typing, each edit a patch: {trace}", typing[trace], Goal(1.5, "str"))
-    yield Target(f"edits as one list: {PAPER}", Row(Turn("list", PAPER), "all", ""), _best(0.33))
-    yield Target(
-        f"replay kernel alone: {PAPER}", Row(Turn("kernel", PAPER), "replay", ""), Goal(5, "C gap buffer")
-    )
-    for trace, most in ((PAPER, 0.4), ("sveltecomponent", 2.0), (FLAT, 1.0), ("friendsforever", 1.4)):
-        row = Row(Turn("save", trace), "an edit", "", "B")
-        yield Target(f"stored bytes an edit, whole history: {trace}", row, Goal(most))
-    times = Turn("times", "json-crdt-patch")
-    entropy = Row(times, "entropy", "", "B")
-    yield Target("column of times: json-crdt-patch", Row(times, "times", "", "B"), Goal(1.1, entropy))
+def _linear(factor: float, figure: str) -> Goal:
+    return Goal(factor, _row("branches", PAPER, figure))
 
-    tails = {name: Row(Turn("open", PAPER), name, "") for name in ("tail 50", "tail 1000", "whole")}
-    yield Target("open from SQLite, a tail of 50 rows", tails["tail 50"], _best(1))
-    yield Target("open from SQLite, a tail of 1,000 rows", tails["tail 1000"], Goal(0.008))
-    for name, label in (("tail 50", "50"), ("tail 1000", "1,000")):
-        more = Row(Turn("open", PAPER), f"{name}, 10 x", "")
-        # Flat: nothing but noise between the two.
-        yield Target(
-            f"open from SQLite, a tail of {label}, 10 times the history", more, Goal(1.25, tails[name])
+
+SVELTE, JSON, TWO = "sveltecomponent", "json-crdt-patch", "friendsforever"
+ONCE = {figure: _row("open", PAPER, figure) for figure in ("tail 50", "tail 1000")}
+FLATNESS = 1.25  # between two openings that cost the same lies nothing but noise
+TARGETS = [
+    Target(f"typing, each edit a patch: {PAPER}", _row("typing", PAPER, "all"), _peers(0.5)),
+    *(
+        Target(f"typing, each edit a patch: {trace}", _row("typing", trace, "all"), Goal(1.5, "str"))
+        for trace in (SVELTE, JSON)
+    ),
+    Target(f"edits as one list: {PAPER}", _row("list", PAPER, "all"), _peers(0.33)),
+    Target(f"replay kernel alone: {PAPER}", _row("kernel", PAPER, "replay"), Goal(5, "C gap buffer")),
+    *(
+        Target(
+            f"stored bytes an edit, whole history: {trace}", _row("save", trace, "an edit", "B"), Goal(most)
         )
-    yield Target("open from SQLite, the whole history decoded", tails["whole"], _best(1))
-    for trace in (PAPER, FLAT):
-        for figure, factor in (("in a row", 0.33), ("in a row, slowest", 0.5)):
-            label = f"old versions in a row, {'slowest' if 'slowest' in figure else 'median'}: {trace}"
-            yield Target(label, Row(Turn("versions", trace), figure, ""), _best(factor))
-    yield Target(
-        f"texts a second, every version: {PAPER}", Row(Turn("every", PAPER), "rate", "", "/s"), Goal(5_000)
-    )
-
-    yield Target("exchange of every patch: friendsforever", Row(EXCHANGE, "exchange", ""), _best(0.5))
-    yield Target("a fresh replica, one by one", Row(EXCHANGE, "each", ""), _best(0.8))
-    yield Target("a fresh replica, all at once", Row(EXCHANGE, "at once", ""), _best(0.4))
-    yield Target("a fresh replica, from rows", Row(EXCHANGE, "rows", ""), None)
-    yield Target("bytes of one keystroke", Row(EXCHANGE, "keystroke", "", "B"), Goal(28))
-    yield Target(f"memory grown by typing: {PAPER}", Row(Turn("memory", PAPER), "grown", "", "MiB"), _best(1))
-    for trace in (PAPER, "sveltecomponent"):
-        for apart in (50, 500, 5_000):
-            row = Row(Turn("diff", trace), str(apart), "")
-            yield Target(f"diff, {apart:,} edits apart: {trace}", row, _best(1))
-    for size in (20_000, 100_000):
-        yield Target(
-            f"diff, wholly different, {size:,}", Row(Turn("different", PAPER), str(size), ""), Goal(0.1)
+        for trace, most in ((PAPER, 0.4), (SVELTE, 2.0), (FLAT, 1.0), (TWO, 1.4))
+    ),
+    Target(
+        f"column of times: {JSON}",
+        _row("times", JSON, "times", "B"),
+        Goal(1.1, _row("times", JSON, "entropy", "B")),
+    ),
+    Target("open from SQLite, a tail of 50 rows", ONCE["tail 50"], _peers(1)),
+    Target("open from SQLite, a tail of 1,000 rows", ONCE["tail 1000"], Goal(0.008)),
+    *(
+        Target(
+            f"open from SQLite, a {figure.replace('tail', 'tail of')}, 10 times the history",
+            _row("open", PAPER, f"{figure}, 10 x"),
+            Goal(FLATNESS, once),
         )
-    yield Target(
-        "1,000 patches onto 100 kB", Row(Turn("apply", PAPER), "all", ""), Goal(0.1, "diff-match-patch")
-    )
-
-    branches = Turn("branches", PAPER)
-    for figure, label, factor in (
-        ("merge", "two branches of 20,000: merge", 10.0),
-        ("versions", "two branches of 20,000: all versions", 10.0),
-        ("live", "two branches live: a receipt (mean)", 5.0),
-        ("live, 99th", "two branches live: a receipt, 99th of 100", 5.0),
-    ):
-        linear = "live, linear, 99th" if figure == "live, 99th" else f"{figure}, linear"
-        yield Target(label, Row(branches, figure, ""), Goal(factor, Row(branches, linear, "")))
-    yield Target("`import syncstring`, a whole process", Row(Turn("start"), "import", ""), Goal(0.06))
-    yield Target("`syncstring --help`, a whole process", Row(Turn("start"), "help", ""), Goal(0.15))
-
-
-TARGETS = list(_targets())
+        for figure, once in ONCE.items()
+    ),
+    Target("open from SQLite, the whole history decoded", _row("open", PAPER, "whole"), _peers(1)),
+    *(
+        Target(f"old versions in a row, {name}: {trace}", _row("versions", trace, figure), _peers(factor))
+        for trace in (PAPER, FLAT)
+        for name, figure, factor in (("median", "in a row", 0.33), ("slowest", "in a row, slowest", 0.5))
+    ),
+    Target(f"texts a second, every version: {PAPER}", _row("every", PAPER, "rate", "/s"), Goal(5_000)),
+    Target(f"exchange of every patch: {TWO}", _row("exchange", TWO, "exchange"), _peers(0.5)),
+    Target("a fresh replica, one by one", _row("exchange", TWO, "each"), _peers(0.8)),
+    Target("a fresh replica, all at once", _row("exchange", TWO, "at once"), _peers(0.4)),
+    Target("a fresh replica, from rows", _row("exchange", TWO, "rows"), None),
+    Target("bytes of one keystroke", _row("exchange", TWO, "keystroke", "B"), Goal(28)),
+    Target(f"memory grown by typing: {PAPER}", _row("memory", PAPER, "grown", "MiB"), _peers(1)),
+    *(
+        Target(f"diff, {apart:,} edits apart: {trace}", _row("diff", trace, str(apart)), _peers(1))
+        for trace in (PAPER, SVELTE)
+        for apart in (50, 500, 5_000)
+    ),
+    *(
+        Target(f"diff, wholly different, {size:,} characters", _row("different", PAPER, str(size)), Goal(0.1))
+        for size in (20_000, 100_000)
+    ),
+    Target("1,000 patches onto 100 kB", _row("apply", PAPER, "all"), Goal(0.1, "diff-match-patch")),
+    Target("two branches: merge", _row("branches", PAPER, "merge"), _linear(10, "merge, linear")),
+    Target(
+        "two branches: all versions", _row("branches", PAPER, "versions"), _linear(10, "versions, linear")
+    ),
+    Target("two branches live: a receipt, mean", _row("branches", PAPER, "live"), _linear(5, "live, linear")),
+    Target(
+        "two branches live: a receipt, 99th of 100",
+        _row("branches", PAPER, "live, 99th"),
+        _linear(5, "live, linear, 99th"),
+    ),
+    Target("`import syncstring`, a whole process", _row("start", None, "import"), Goal(0.06)),
+    Target("`syncstring --help`, a whole process", _row("start", None, "help"), Goal(0.15)),
+]
 HEAD = ["what", "ours", "compared with", "ratio", "to reach", "met?"]
 
 

@@ -26,6 +26,9 @@ cdef enum:
     CHILDLESS = 0x7fffffff             # above every place
 
 
+cdef list _NOTHING = []                 # stays empty
+
+
 @cython.final
 cdef class EventGraph(EventLog):
     """Events and what follows from their parents. Costs are O(1) amortised unless a method says otherwise."""
@@ -257,11 +260,13 @@ cdef class EventGraph(EventLog):
                     stop = self.critical_last[top]
                 else:
                     stop = last
-        doomed = []
+        doomed = _NOTHING
         if self.critical_heads:
             for prefix in reversed(self.critical_heads):
                 if <int64_t>prefix <= stop:
                     break
+                if doomed is _NOTHING:
+                    doomed = []
                 doomed.append(prefix)
         interval[0] = top
         end[0] = stop

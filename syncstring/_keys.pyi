@@ -5,14 +5,15 @@ from weakref import WeakSet
 from syncstring._clock import Clocks
 from syncstring._patch import Splice
 from syncstring._tip import Tip
-from syncstring.patch import Id, Patch
+from syncstring._values import Patch
+from syncstring.rules import Id
 
 __all__ = ["Keys"]
 
 class Keys:
     """What a document does at every keystroke, its own and others'."""
 
-    history: Any
+    history: Any  # a `History`, by what it holds
     session: str
     author: str
     size_limit: int
@@ -46,9 +47,9 @@ class Keys:
         message. `PatchError` for a bad message or clock. O(n log n) for n splices.
         """
     def commit_each(self, splices: Iterable[Sequence[Any]]) -> list[Patch]:
-        """`splice` and `commit` for each of these, in order: each is a patch of its own, all at one reading of
-        the clock. What is uncommitted is committed first. The patches are returned; where one raises, those
-        before it are made.
+        """`splice` and `commit` for each of these, in order: each is a patch of its own, all at one reading
+        of the clock. What is uncommitted is committed first. The patches are returned; where one raises,
+        those before it are made, and `outgoing`.
         """
     def receive(self, patches: Iterable[Patch | Mapping[str, Any]], stored: bool = False) -> list[Splice]:
         """Take in patches (or rows) in any order, known ones too; what the editor must apply, in order.

@@ -15,6 +15,7 @@ refused with `PatchError` before anything happens. Knows no ids, authors or vers
 
 cimport cython
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
+from cpython.object cimport PyTypeObject
 from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_SET_ITEM
 from libc.string cimport memcpy
@@ -37,7 +38,8 @@ MAX_COUNT = (1 << 53) - 1
 Ops = tuple  # in the stub: tuple[int | str, ...]
 
 cdef extern from "Python.h":
-    object PyType_GenericAlloc(object kind, Py_ssize_t items)
+    object PyType_GenericAlloc(PyTypeObject *kind, Py_ssize_t items)
+    void PyObject_GC_UnTrack(object value)
     Py_ssize_t PyNumber_AsSsize_t(object value, void *exception) except? -1
 
 cdef extern from "Python.h" nogil:
@@ -63,7 +65,7 @@ class Splice(NamedTuple):
 
 cdef object splice_of(Py_ssize_t pos, Py_ssize_t delete, str insert):
     """`Splice(pos, delete, insert)`, in a fifth of the time."""
-    cdef object splice = PyType_GenericAlloc(Splice, 3), number = pos
+    cdef object splice = PyType_GenericAlloc(<PyTypeObject *>Splice, 3), number = pos
     Py_INCREF(number)
     PyTuple_SET_ITEM(splice, 0, number)
     number = delete
@@ -71,6 +73,7 @@ cdef object splice_of(Py_ssize_t pos, Py_ssize_t delete, str insert):
     PyTuple_SET_ITEM(splice, 1, number)
     Py_INCREF(insert)
     PyTuple_SET_ITEM(splice, 2, insert)
+    PyObject_GC_UnTrack(splice)  # nothing in it leads anywhere: collections needn't look at it
     return splice
 
 

@@ -7,7 +7,7 @@ from syncstring.rules import Id
 __all__ = ["Placed"]
 
 class Placed:
-    """What a `History` holds; and the straight way in, for patches that are new and whose parents are here."""
+    """What a `History` holds; and the straight way in, for new patches whose parents are here."""
 
     graph: EventGraph
     base: Any
@@ -19,6 +19,7 @@ class Placed:
     _settled: set[Id]
     _placing: list[Patch] | None
 
-    def place_all(self, patches: list[Patch], placed: list[Patch]) -> int:
-        """Place patches in the order given, up to one that takes more: an unknown parent, another content,
-        somebody who waits. How many that were is returned; those that are new are appended to `placed`."""
+    def place_all(self, patches: list[Patch], placed: list[Patch], first: int = 0) -> int:
+        """Place patches from `first` on, in the order given, up to one that takes more: an unknown parent,
+        another content, somebody who waits. Its place in the list is returned; those that are new are
+        appended to `placed`."""

@@ -17,7 +17,7 @@ from syncstring._text cimport SpliceLog, TextBuffer
 from syncstring._walker cimport Walker
 from syncstring._weave cimport own_splices
 
-from syncstring._walker import plan
+from syncstring._plan import plan
 
 __all__ = ["Tip"]
 

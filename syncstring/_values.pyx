@@ -3,8 +3,8 @@
 
 The law of this room. A patch never changes. One that was made here or read from a pack is a view of an event
 (an `EventGraph` never changes one either), one that was read from bytes keeps those, so that nobody pays for
-parts which nobody looks at. Equal parts
-are equal patches, wherever they stand. `from_bytes(to_bytes())` gives it back, and no other bytes do.
+parts which nobody looks at. Equal parts are equal patches, wherever they stand. `from_bytes(to_bytes())` gives
+it back, and no other bytes do.
 
 What most patches look like is written and read here; for the rest, and to say what is wrong with bytes that
 are none, `compact.py` is asked, which is also what this is tested against. The rules are in `rules.py`.
@@ -12,29 +12,34 @@ are none, `compact.py` is asked, which is also what this is tested against. The 
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.object cimport PyTypeObject
 from cpython.ref cimport Py_INCREF
-from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
-from libc.string cimport memcmp, memcpy
+from cpython.tuple cimport PyTuple_SET_ITEM
+from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.string cimport memcpy
 
 from hashlib import sha256
 
+from syncstring._bytes cimport (
+    Reading, author_at, is_short, is_text, next_number, ops_in, put_number, put_ops_in, put_session, session_at,
+)
 from syncstring._events cimport DELETE, INSERT, KEEP
 from syncstring._graph cimport EventGraph
 
 from syncstring import compact
-from syncstring._patch import compose, encode_delta, ops_splices
-from syncstring.errors import PatchError
+from syncstring._patch import compose, decode_delta, encode_delta, ops_splices
+from syncstring.errors import MalformedRow, PatchError, UnsupportedVersion
 from syncstring.rules import NO_DOC, Id, canonical_bytes, items, made, parts_of_row, row_of_parts
 
 __all__ = ["Patch"]
 
 cdef extern from "Python.h":
-    object PyType_GenericAlloc(object kind, Py_ssize_t items)
+    object PyType_GenericAlloc(PyTypeObject *kind, Py_ssize_t items)
+    void PyObject_GC_UnTrack(object value)
     int PyUnicode_IS_COMPACT_ASCII(object text)
     void *PyUnicode_DATA(object text)
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
-    str PyUnicode_DecodeUTF8(const char *data, Py_ssize_t size, const char *errors)
+    long long PyLong_AsLongLongAndOverflow(object number, int *overflow) except? -1
 
 cdef enum:
     BYTES = 0x50                       # the first byte, plus what is there or so
@@ -47,16 +52,16 @@ cdef enum:
 
 cdef int64_t MAX_TIME = (<int64_t>1 << 53) - 1
 cdef int64_t MIN_WILD_TIME = <int64_t>1 << 52
-cdef uint64_t SESSIONS = <uint64_t>36 ** 12  # of twelve digits in base 36
 
 
 cdef object id_of(int64_t time, str session):
     """`Id(time, session)`, in a third of the time."""
-    cdef object id = PyType_GenericAlloc(Id, 2), number = time
+    cdef object id = PyType_GenericAlloc(<PyTypeObject *>Id, 2), number = time
     Py_INCREF(number)
     PyTuple_SET_ITEM(id, 0, number)
     Py_INCREF(session)
     PyTuple_SET_ITEM(id, 1, session)
+    PyObject_GC_UnTrack(id)  # nothing in it leads anywhere: collections needn't look at it
     return id
 
 
@@ -135,7 +140,7 @@ cdef class Patch:
     cdef tuple delta_(self):
         if self.ops_ is None:
             if self.raw is not None:
-                self.ops_ = _ops(self.raw, self.raw_ops)
+                self.ops_ = ops_in(self.raw, self.raw_ops)
             else:
                 self.ops_ = () if self.graph is None else self.graph.delta(self.event)
         return self.ops_
@@ -199,6 +204,9 @@ cdef class Patch:
     @classmethod
     def from_row(cls, row):
         cdef Patch patch = Patch.__new__(Patch)
+        if type(row) is dict and _read_row(patch, <dict>row):
+            return patch
+        patch = Patch.__new__(Patch)
         patch.fill(parts_of_row(row))
         return patch
 
@@ -266,20 +274,21 @@ cdef Py_ssize_t enter(EventGraph graph, Patch patch, int64_t base) except -2:
         count = len(parents)
         if base and not count:
             return -1
+        for time, session in parents:  # before anything is entered: its session, too
+            if graph.seek(time, session) < 0:
+                return -1
         graph.begin(patch.time_, patch.session_, patch.author_, patch.wall_)
         known = graph.put_parents(count)
         for i in range(count):
             time, session = parents[i]
             parent = graph.seek(time, session)
-            if parent < 0:
-                return -1
             j = i  # they ascend: by id mostly the same way as by arrival
             while j and known[j - 1] > parent:
                 known[j] = known[j - 1]
                 j -= 1
             known[j] = <int32_t>parent
     if patch.raw is not None:
-        _put_bytes(graph, patch.raw, patch.raw_ops)
+        put_ops_in(graph, patch.raw, patch.raw_ops)
     else:
         graph.put_ops(patch.delta_())
     return graph.finish(patch.message_)
@@ -293,49 +302,6 @@ cdef bint holds(EventGraph graph, Py_ssize_t event, Patch patch) except -1:
 
 
 # --- bytes, out ------------------------------------------------------------
-
-cdef inline Py_ssize_t _number(uint8_t *out, Py_ssize_t at, uint64_t number) noexcept:
-    while number > 0x7F:
-        out[at] = <uint8_t>(number & 0x7F | 0x80)
-        number >>= 7
-        at += 1
-    out[at] = <uint8_t>number
-    return at + 1
-
-
-cdef inline uint64_t _packed(const uint8_t *text, Py_ssize_t length) noexcept:
-    """Twelve digits in base 36 as a number; `SESSIONS` for what isn't that."""
-    cdef uint64_t number = 0
-    cdef Py_ssize_t i
-    if length != 12:
-        return SESSIONS
-    for i in range(12):
-        if 48 <= text[i] <= 57:
-            number = number * 36 + (text[i] - 48)
-        elif 97 <= text[i] <= 122:
-            number = number * 36 + (text[i] - 87)
-        else:
-            return SESSIONS
-    return number
-
-
-cdef inline bint _is_short(str session) noexcept:
-    """Whether there is room for it: `trusted` keeps no rules."""
-    return session is not None and PyUnicode_IS_COMPACT_ASCII(session) and len(session) <= 48
-
-
-cdef Py_ssize_t _session(uint8_t *out, Py_ssize_t at, str session) noexcept:
-    cdef const uint8_t *text = <const uint8_t *>PyUnicode_DATA(session)
-    cdef Py_ssize_t length = len(session), i
-    cdef uint64_t number = _packed(text, length)
-    if number < SESSIONS:
-        for i in range(8):
-            out[at + i] = <uint8_t>(number >> 8 * (7 - i))
-        return at + 8
-    out[at] = <uint8_t>(0x80 | length)
-    memcpy(out + at + 1, text, length)
-    return at + 1 + length
-
 
 cdef Py_ssize_t _write(Patch patch, uint8_t *out) except -1:
     """The bytes of a patch, and how many; 0 for what may have more than `SMALL`."""
@@ -355,7 +321,7 @@ cdef Py_ssize_t _write(Patch patch, uint8_t *out) except -1:
     # The rest has at most 8 + 49 + 1 + 258 + 10; a parent 10 + 49, an operation 10, and its text.
     if patch.message_ is not None or count > 4 or len(ops) > 8:
         return 0
-    if not 0 < time <= MAX_TIME or not _is_short(patch.session_):
+    if not 0 < time <= MAX_TIME or not is_short(patch.session_):
         return 0
     if parents is None:
         before, whose = patch.parent_time, patch.parent_session
@@ -370,194 +336,49 @@ cdef Py_ssize_t _write(Patch patch, uint8_t *out) except -1:
         size, older = 6, time // 1_000
     for i in range(size):
         out[1 + i] = <uint8_t>(older >> 8 * (size - 1 - i))
-    at = _session(out, 1 + size, patch.session_)
+    at = put_session(out, 1 + size, patch.session_)
     if flags & PARENTS:
-        at = _number(out, at, count)
+        at = put_number(out, at, count)
     for i in range(count):
         if count > 1:
             before, whose = parents[i]
         older = time - before
         if older < 1:
             return 0
-        at = _number(out, at, older << 1 | 1 if older % 1_000 else older // 1_000 << 1)
+        at = put_number(out, at, older << 1 | 1 if older % 1_000 else older // 1_000 << 1)
         if flags & PARENTS:
             if whose == patch.session_:
                 out[at] = SAME
                 at += 1
             else:
-                if not _is_short(whose):
+                if not is_short(whose):
                     return 0
-                at = _session(out, at, whose)
+                at = put_session(out, at, whose)
     text = PyUnicode_AsUTF8AndSize(patch.author_, &size)
     if size > 256:
         return 0
-    at = _number(out, at, size)
+    at = put_number(out, at, size)
     memcpy(out + at, text, size)
     at += size
     if flags & WALL:
-        at = _number(out, at, ahead << 1 if ahead > 0 else (-ahead << 1) - 1)
+        at = put_number(out, at, ahead << 1 if ahead > 0 else (-ahead << 1) - 1)
     for op in ops:
         if isinstance(op, str):
             text = PyUnicode_AsUTF8AndSize(op, &size)
             if at + size + 10 > SMALL:
                 return 0
-            at = _number(out, at, size << 2 | INSERT)
+            at = put_number(out, at, size << 2 | INSERT)
             memcpy(out + at, text, size)
             at += size
         else:
             if at + 10 > SMALL:
                 return 0
             older = op
-            at = _number(out, at, older << 2 | KEEP if older > 0 else -older << 2 | DELETE)
+            at = put_number(out, at, older << 2 | KEEP if older > 0 else -older << 2 | DELETE)
     return at
 
 
 # --- bytes, in ------------------------------------------------------------
-
-cdef struct Reading:
-    const uint8_t *data
-    Py_ssize_t at, size
-
-
-cdef inline int64_t _next(Reading *reading) noexcept:
-    """A number below 2^55 in its one spelling, or -1."""
-    cdef uint64_t result = 0
-    cdef int shift = 0
-    cdef uint8_t byte
-    while reading.at < reading.size and shift < 56:
-        byte = reading.data[reading.at]
-        reading.at += 1
-        result |= <uint64_t>(byte & 0x7F) << shift
-        if byte < 0x80:
-            return -1 if shift and not byte or result >> 55 else <int64_t>result
-        shift += 7
-    return -1
-
-
-# Who sends one patch sends more: what was met last, found by what it is made of.
-cdef list _authors = [None] * 256
-cdef list _sessions = [None] * 256
-cdef uint64_t _numbers[256]
-
-
-cdef str _author_at(const uint8_t *text, Py_ssize_t size):
-    """Bytes of UTF-8 as a string; None if they are none."""
-    cdef uint64_t hash = size
-    cdef Py_ssize_t i, length = 0
-    cdef const char *met
-    cdef object name
-    for i in range(size):
-        hash = (hash ^ text[i]) * <uint64_t>0x100000001B3
-    hash = (hash ^ hash >> 32) & 255
-    name = _authors[hash]
-    if name is not None:
-        met = PyUnicode_AsUTF8AndSize(name, &length)
-        if length == size and memcmp(met, text, size) == 0:
-            return <str>name
-    try:
-        name = PyUnicode_DecodeUTF8(<const char *>text, size, NULL)
-    except UnicodeDecodeError:
-        return None
-    _authors[hash] = name
-    return <str>name
-
-
-cdef str _session_at(Reading *reading):
-    """A session in its one spelling, or None."""
-    cdef char digits[12]
-    cdef uint64_t number = 0, rest
-    cdef const uint8_t *text
-    cdef Py_ssize_t i, length
-    cdef uint8_t first
-    cdef object session
-    if reading.at == reading.size:
-        return None
-    first = reading.data[reading.at]
-    if first & 0x80:
-        length = first & 0x7F
-        text = reading.data + reading.at + 1
-        if not 0 < length <= 48 or reading.at + 1 + length > reading.size or _packed(text, length) < SESSIONS:
-            return None
-        for i in range(length):
-            if not (48 <= text[i] <= 57 or 65 <= text[i] <= 90 or 97 <= text[i] <= 122 or text[i] in (45, 95)):
-                return None
-        reading.at += 1 + length
-        return _author_at(text, length)
-    if reading.at + 8 > reading.size:
-        return None
-    for i in range(8):
-        number = number << 8 | reading.data[reading.at + i]
-    if number >= SESSIONS:
-        return None
-    reading.at += 8
-    i = (number ^ number >> 17 ^ number >> 41) & 255
-    session = _sessions[i]
-    if session is not None and _numbers[i] == number:
-        return <str>session
-    rest = number
-    for length in range(11, -1, -1):
-        first = <uint8_t>(rest % 36)
-        rest //= 36
-        digits[length] = first + 48 if first < 10 else first + 87
-    session = PyUnicode_DecodeUTF8(digits, 12, NULL)
-    _sessions[i] = session
-    _numbers[i] = number
-    return <str>session
-
-
-cdef tuple _ops(bytes raw, Py_ssize_t at):
-    """The operations in bytes that were read before."""
-    cdef Reading reading
-    cdef int64_t number
-    cdef list ops = []
-    reading.data, reading.at = <const uint8_t *>PyBytes_AS_STRING(raw), at
-    reading.size = PyBytes_GET_SIZE(raw)
-    while reading.at < reading.size:
-        number = _next(&reading)
-        if number & 3 == INSERT:
-            number >>= 2
-            ops.append(PyUnicode_DecodeUTF8(<const char *>reading.data + reading.at, number, NULL))
-            reading.at += number
-        else:
-            ops.append(-(number >> 2) if number & 3 == DELETE else number >> 2)
-    return tuple(ops)
-
-
-cdef int _put_bytes(EventGraph graph, bytes raw, Py_ssize_t at) except -1:
-    """`graph.put_ops` of the operations in bytes that were read before."""
-    cdef Py_ssize_t event = graph.length, count = 0, start
-    cdef Reading reading
-    cdef int64_t number
-    cdef int64_t *ops
-    reading.data, reading.at = <const uint8_t *>PyBytes_AS_STRING(raw), at
-    reading.size = PyBytes_GET_SIZE(raw)
-    ops = graph.room_for_ops(reading.size - at)
-    while reading.at < reading.size:
-        number = _next(&reading)
-        if number & 3 == INSERT:
-            start = graph.pool.length
-            graph.pool.add_bytes(reading.data + reading.at, number >> 2)
-            reading.at += number >> 2
-            number = <int64_t>(graph.pool.length - start) << 2 | INSERT
-        ops[count] = number
-        count += 1
-    graph.op_start[event + 1] = graph.op_start[event] + count
-    graph.text_start[event + 1] = graph.pool.length
-    return 0
-
-
-cdef bint _is_text(const uint8_t *data, Py_ssize_t size) except -1:
-    """Whether bytes are UTF-8."""
-    cdef Py_ssize_t i
-    for i in range(size):
-        if data[i] > 0x7F:
-            try:
-                PyUnicode_DecodeUTF8(<const char *>data, size, NULL)
-            except UnicodeDecodeError:
-                return False
-            return True
-    return True
-
 
 cdef bint _read(Patch patch, const uint8_t *data, Py_ssize_t size) except -1:
     """Fill in a patch from its bytes; False for whatever isn't plainly fine."""
@@ -581,17 +402,17 @@ cdef bint _read(Patch patch, const uint8_t *data, Py_ssize_t size) except -1:
         return False
     if not 0 < time < MIN_WILD_TIME:
         return False
-    session = _session_at(&reading)
+    session = session_at(&reading)
     if session is None:
         return False
     if flags & PARENTS:
-        count = _next(&reading)
+        count = next_number(&reading)
         if not 0 <= count <= 4:
             return False
     if count != 1:
         parents = []
     for i in range(count):
-        number = _next(&reading)
+        number = next_number(&reading)
         if number < 2:
             return False
         fine, number = number & 1, number >> 1
@@ -607,7 +428,7 @@ cdef bint _read(Patch patch, const uint8_t *data, Py_ssize_t size) except -1:
                     return False
                 reading.at += 1
             else:
-                whose = _session_at(&reading)
+                whose = session_at(&reading)
                 if whose is None or <str>whose == session:
                     return False
         if count == 1:
@@ -618,16 +439,16 @@ cdef bint _read(Patch patch, const uint8_t *data, Py_ssize_t size) except -1:
                 return False
     if count != 1:
         patch.parents_ = tuple(parents)
-    number = _next(&reading)
+    number = next_number(&reading)
     if not 0 <= number <= 256 or reading.at + number > size:
         return False
-    author = _author_at(data + reading.at, number)
+    author = author_at(data + reading.at, number)
     if author is None:
         return False
     reading.at += number
     patch.wall_ = time
     if flags & WALL:
-        number = _next(&reading)
+        number = next_number(&reading)
         if number < 1:
             return False
         patch.wall_ += -(number + 1 >> 1) if number & 1 else number >> 1
@@ -635,18 +456,110 @@ cdef bint _read(Patch patch, const uint8_t *data, Py_ssize_t size) except -1:
             return False
     patch.raw_ops = reading.at
     while reading.at < size:
-        number = _next(&reading)
+        number = next_number(&reading)
         if number < 4:
             return False
         kind, number = number & 3, number >> 2
         if kind == before or kind == 3:
             return False
         if kind == INSERT:
-            if reading.at + number > size or not _is_text(data + reading.at, number):
+            if reading.at + number > size or not is_text(data + reading.at, number):
                 return False
             reading.at += number
         before = kind
     if before == KEEP:
         return False
     patch.time_, patch.session_, patch.author_ = time, session, author
+    return True
+
+
+# --- rows, in ------------------------------------------------------------
+
+cdef inline bint _is_name(const uint8_t *text, Py_ssize_t size) noexcept:
+    """Whether a session may be called so."""
+    cdef Py_ssize_t i
+    if not 0 < size <= 48:
+        return False
+    for i in range(size):
+        if not (48 <= text[i] <= 57 or 65 <= text[i] <= 90 or 97 <= text[i] <= 122 or text[i] in (45, 95)):
+            return False
+    return True
+
+
+cdef inline int64_t _whole(object number) except -2:
+    """An int below 2^53, or -1."""
+    cdef int over = 0
+    cdef int64_t result
+    if type(number) is not int:
+        return -1
+    result = PyLong_AsLongLongAndOverflow(number, &over)
+    return result if not over and 0 <= result <= MAX_TIME else -1
+
+
+cdef bint _read_row(Patch patch, dict row) except -1:
+    """Fill in a patch from its row; False for whatever isn't plainly fine."""
+    cdef const uint8_t *text
+    cdef Py_ssize_t i, start, size
+    cdef int64_t time, wall, older = 0
+    cdef list parents = []
+    cdef object id = row.get("id"), delta = row.get("delta"), author = row.get("author"), op
+    cdef object known = row.get("parents"), part
+    if len(row) != 6 or type(row.get("v")) is not int or row["v"] != 1 or type(id) is not list or len(<list>id) != 3:
+        return False
+    if type(delta) is not str or type(author) is not str or type(known) is not str or len(<str>delta) > SMALL:
+        return False
+    part = (<list>id)[0]
+    if type(part) is not str or not PyUnicode_IS_COMPACT_ASCII(part) or len(<str>part) != 40:
+        return False
+    text = <const uint8_t *>PyUnicode_DATA(part)
+    for i in range(40):
+        if not (48 <= text[i] <= 57 or 97 <= text[i] <= 102):
+            return False
+    time, wall = _whole((<list>id)[1]), _whole(row.get("wall"))
+    part = (<list>id)[2]
+    if not 0 < time < MIN_WILD_TIME or wall < 0 or type(part) is not str or not PyUnicode_IS_COMPACT_ASCII(part):
+        return False
+    text = <const uint8_t *>PyUnicode_DATA(part)
+    if not _is_name(text, len(<str>part)):
+        return False
+    patch.time_, patch.wall_, patch.session_ = time, wall, author_at(text, len(<str>part))
+    if not PyUnicode_IS_COMPACT_ASCII(author) or len(<str>author) > 256:
+        return False
+    patch.author_ = author_at(<const uint8_t *>PyUnicode_DATA(author), len(<str>author))
+    if not PyUnicode_IS_COMPACT_ASCII(known):
+        return False
+    text = <const uint8_t *>PyUnicode_DATA(known)
+    size, i = len(<str>known), 0
+    while i < size:
+        older, start = 0, i
+        while i < size and 48 <= text[i] <= 57 and i - start < 16:
+            older = 10 * older + (text[i] - 48)
+            i += 1
+        if i == start or text[start] == 48 or i == size or text[i] != 58 or older >= time:
+            return False
+        i += 1
+        start = i
+        while i < size and text[i] != 9:
+            i += 1
+        if not _is_name(text + start, i - start):
+            return False
+        part = id_of(older, author_at(text + start, i - start))
+        if parents and not parents[len(parents) - 1] < part:
+            return False
+        parents.append(part)
+        i += 1
+        if i == size:  # a tab at the end
+            return False
+    if len(parents) > 8:
+        return False
+    if len(parents) == 1:
+        patch.parent_time, patch.parent_session = parents[0]
+    patch.parents_ = tuple(parents)
+    try:
+        patch.ops_ = decode_delta(delta)
+    except (MalformedRow, UnsupportedVersion):
+        return False
+    for op in patch.ops_:
+        if type(op) is int and not -MAX_TIME <= op <= MAX_TIME:  # a count has the same limit
+            return False
     return True

@@ -5,10 +5,7 @@ from syncstring._fugue import FugueList
 from syncstring._graph import EventGraph
 from syncstring._text import SpliceLog
 
-__all__ = ["Walker", "plan"]
-
-def plan(graph: EventGraph, first: int, last: int) -> list[int]:
-    """An order to walk the events [first, last) in: branch by branch, shorter ones first. O(n log n)."""
+__all__ = ["Walker"]
 
 @final
 class Walker:

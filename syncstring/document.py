@@ -89,6 +89,7 @@ class Document(Shown):
         zone: tzinfo | None = None,
     ) -> None:
         Patch((1, session), (), (), author, 0)  # says what is wrong with either
+        self.history: History
         self._clocks = Clocks(clock, wall)
         if type(size_limit) is not int or size_limit < 0:
             raise PatchError(f"size_limit is {size_limit!r:.40}; it is a number of code points")

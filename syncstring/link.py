@@ -159,7 +159,7 @@ class Link:
             self.stale = True
 
     def _arrive(self, row: Row) -> None:
-        self._let_go()
+        self.let_go()
         if not self.arrivals:
             self._unread = 0
         if self.overrun or self._unread >= ARRIVALS:
@@ -206,7 +206,7 @@ class Link:
             return
         self._taken = deque((patch for patch in self._taken if patch.id not in before), AT_ONCE)
         self.rows = len(rows)
-        self._let_go()
+        self.let_go()
         astray = set(self._astray)
         safe: set[Id] = set()
         for row in rows:
@@ -244,7 +244,7 @@ class Link:
             if known >= pack.count and not any(pack.first <= id.time <= pack.last for id in here):
                 continue
             ids = [id for id, _ in await self.archive.ids(pack)]
-            self._let_go()
+            self.let_go()
             new = {id for id in ids[known:] if id not in self._held}  # packed before it was seen here
             new |= self._astray.intersection(ids)
             if new:
@@ -378,7 +378,7 @@ class Link:
             self._sure.discard(id)
             self.sent.discard(id)
 
-    def _let_go(self) -> None:
+    def let_go(self) -> None:
         """Forget what the document dropped. What isn't held came from a pack, or was packed meanwhile."""
         while self.dropped:
             id = self.dropped.popleft()

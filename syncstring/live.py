@@ -235,6 +235,7 @@ class LiveDocument(Document):
             return
         dropped = history.drop_parked(PARKED * 9 // 10, PARKED_SIZE * 9 // 10, link.outbox)
         link.dropped.extend(patch.id for patch in dropped)
+        self._traffic.resume()
         if dropped and self._dropped_at is None:
             self._dropped_at = len(history)
 

@@ -21,9 +21,10 @@ from collections.abc import Iterable
 
 from syncstring._graph import EventGraph
 from syncstring._patch import Ops, Splice, compose, invert, ops_splices
+from syncstring._plan import plan
 from syncstring._text import SpliceLog, TextBuffer
 from syncstring._tip import Tip
-from syncstring._walker import Walker, plan
+from syncstring._walker import Walker
 from syncstring._weave import Script, Weave, replay_linear
 
 __all__ = ["Merge", "Tip"]

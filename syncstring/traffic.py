@@ -443,6 +443,7 @@ class Traffic:
 
     def resume(self) -> None:
         """Somebody reads what arrives: what was dropped may come again."""
+        self.link.let_go()
         self.link.overrun = False
         if self.link.stale:
             self._stale.set()

@@ -212,16 +212,9 @@ def deltas(data: bytes) -> None:
 
 
 @target(
-    22,
-    _FOREIGN,
-    lambda: [p.to_bytes() for p in patches()],
-    b"\xff",
-    b"\x80",
-    b"\x50",
-    b"\x57",
-    b"\x58",
+    22, _FOREIGN, lambda: [p.to_bytes() for p in patches()], b"\xff", b"\x80", b"\x50", b"\x57", b"\x58",
     b"\x5f",
-)
+)  # fmt: skip
 def patch_bytes(data: bytes) -> None:
     patch = Patch.from_bytes(data)
     assert patch.to_bytes() == data

@@ -15,8 +15,9 @@ from syncstring._diff import diff, diff_counted
 from syncstring._events import name_hash
 from syncstring._graph import EventGraph
 from syncstring._patch import Splice
+from syncstring._plan import plan
 from syncstring._text import SpliceLog, TextBuffer, TextPool
-from syncstring._walker import Walker, plan
+from syncstring._walker import Walker
 from syncstring._weave import Script, Weave
 from syncstring.document import Document
 from syncstring.history import History

@@ -331,6 +331,11 @@ FAULTS: list[Fault] = [
         ("_values.pyx", "if number >= time or fine and number % 1_000 == 0:", "if number >= time:"),
     ),
     fault(
+        "the kernel lets a parent be older than 64 bits hold",
+        "values::test_a_parent_is_not_so_much_older_that_64_bits_do_not_hold_it values",
+        ("_values.pyx", "if number >= time or fine and number % 1_000", "if fine and number % 1_000"),
+    ),
+    fault(
         "the kernel reads counts beyond 2^53",
         "patch::test_a_count_is_at_most_what_json_numbers_hold_exactly patch",
         ("_values.pyx", " or result >> 55 else <int64_t>result", " else <int64_t>result"),
@@ -906,6 +911,16 @@ FAULTS: list[Fault] = [
             "                    self._trim(db, last)\n",
             "                    self._trim(db, last)\n                    _answer(results)\n",
         ),
+    ),
+    fault(
+        "a file of a later format is opened",
+        "vectors::test_a_file_of_a_later_version_is_not_opened_and_left_as_it_is vectors",
+        ("backends/sqlite_file.py", "        if version > FORMAT:", "        if False:"),
+    ),
+    fault(
+        "what is new in a manifest is called damage",
+        "vectors::test_a_row_of_another_table_of_a_later_version_is_unsupported vectors",
+        ("manifest.py", "            if unknown := row.keys() - _FIELDS:", "            if unknown := ():"),
     ),
     fault(
         "SQLite isn't asked to sync",

@@ -27,7 +27,8 @@ from worked_example import BLOCK, EVENTS, TABLES, documents, in_arrival_order
 
 import syncstring
 from syncstring import Document, apply
-from syncstring._walker import Walker, plan
+from syncstring._plan import plan
+from syncstring._walker import Walker
 from syncstring.testing.reference import Reference
 
 ROOT = Path(__file__).parent.parent
@@ -173,7 +174,12 @@ def classes() -> dict[str, set[str]]:
             if isinstance(node, ast.ClassDef):
                 own.setdefault(node.name, set()).update(attributes(node))
                 bases.setdefault(node.name, set()).update(b.id for b in node.bases if isinstance(b, ast.Name))
-    return {name: own[name].union(*(own.get(base, ()) for base in bases[name])) for name in own}
+    return {name: inherited(name, own, bases) for name in own}
+
+
+def inherited(name: str, own: dict[str, set[str]], bases: dict[str, set[str]]) -> set[str]:
+    above = [inherited(base, own, bases) for base in bases.get(name, ()) if base != name]
+    return own.get(name, set()).union(*above)
 
 
 def attributes(owner: ast.ClassDef) -> Iterator[str]:

@@ -13,7 +13,8 @@ from collections.abc import Callable
 import pytest
 
 from syncstring._graph import EventGraph
-from syncstring._walker import Walker, plan
+from syncstring._plan import plan
+from syncstring._walker import Walker
 from syncstring._weave import Weave
 from syncstring.merge import Merge, Tip
 

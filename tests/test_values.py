@@ -18,7 +18,7 @@ import pytest
 import seeds
 from bending import Bender
 from decoder_targets import Target
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from syncstring import compact
@@ -223,13 +223,36 @@ FINE_HEAD = b"\x5c" + (NOW + 7).to_bytes(7, "big") + HEAD[7:]
         st.binary(max_size=60),
     )
 )
-@example(HEAD + b"\x01" + b"\x80" * 7 + b"\x40" + b"\x02\x02\x03\x1c\x05p")  # an age that 64 bits don't hold
-@example(b"\x50" + HEAD[1:] + b"\x80" * 7 + b"\x40" + b"\x00\x02")
-@example(b"\x50" + HEAD[1:] + b"\xd0\x0f\x00" + b"\x02" * 3)
-@example(b"\x50" + HEAD[1:] + b"\x02\x00" + b"\x80" * 7 + b"\x40\x05a")  # a count of 2^53
-@example(b"\x50" + HEAD[1:] + b"\x02\x00" + b"\xfc" + b"\xff" * 6 + b"\x3f\x05a")  # and one less
 def test_any_bytes_are_judged_as_the_plain_way_does(data):
     reads_alike(data)
+
+
+TYPED = b"\x03ada\x05x"  # the author, one letter
+
+
+@pytest.mark.parametrize(
+    ("age", "says"),
+    [
+        ((1 << 55) - 2, "a parent's time is -"),  # in microseconds it is negative in 64 bits
+        ((1 << 55) - 1, "a parent's time is -"),
+        (2 * NOW + 1, "a parent's time is 0"),
+        (NOW // 1_000 << 1, "a parent's time is 0"),
+        (1 << 55, "a number of 2^55 or more"),
+    ],
+)
+def test_a_parent_is_not_so_much_older_that_64_bits_do_not_hold_it(age, says):
+    written = bytearray()
+    compact.put(written, age)
+    error, text = reads_alike(b"\x50" + HEAD[1:] + written + TYPED)
+    assert error is MalformedRow and says in text
+
+
+def test_a_count_of_an_operation_is_at_most_2_to_the_53_less_1():
+    for count, fits in ((MAX_TIME, True), (MAX_TIME + 1, False)):
+        written = bytearray()
+        compact.put(written, count << 2)
+        judged = reads_alike(b"\x50" + HEAD[1:] + b"\x02\x00" + written + b"\x05a")
+        assert (judged[0] == Id(NOW, "k3x9m2p7q1aa")) is fits
 
 
 @cache

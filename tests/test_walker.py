@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from syncstring._graph import EventGraph
 from syncstring._patch import compose
+from syncstring._plan import plan
 from syncstring._text import SpliceLog, TextBuffer
-from syncstring._walker import Walker, plan
+from syncstring._walker import Walker
 from syncstring._weave import Script, Weave, put_own
 from syncstring.patch import Id, Patch
 from syncstring.testing import reference

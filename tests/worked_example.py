@@ -16,8 +16,8 @@ from pathlib import Path
 from syncstring import Document, History, Patch, Splice
 from syncstring._graph import EventGraph
 from syncstring._patch import encode_delta
+from syncstring._plan import plan
 from syncstring._walker import Walker as CompiledWalker
-from syncstring._walker import plan
 from syncstring._weave import Weave
 from syncstring.patch import Id
 from syncstring.testing import reference
