@@ -32,7 +32,7 @@ cdef enum:
     MAX_SESSION = 48
     MAX_AUTHOR = 256                   # bytes of UTF-8
     MAX_MESSAGE = 4096
-    MANY = 1 << 15                     # events that are worth a block of their own
+    MANY = 1 << 16                     # events that are worth a block of their own
     NEAR_A_ROW = 6000                  # code points, operations and parents together: below it no row is too long
 
 cdef extern from *:

@@ -115,24 +115,21 @@ cdef class EventGraph(EventLog):
         self.count_in()
         self.place_head(event)
 
-    # Many at once.
-
     cdef int take_in(self, Py_ssize_t stop, list sessions, list authors, dict messages, list near,
                      object vet) except -1:
         """Count in the events from `length` to `stop`, whose columns are written, with names that are new and
         messages by event; then ask `vet(event)` about those of `near`. What raises leaves the graph as it was:
-        `ValueError` where an id stands twice, `LookupError` where it was here already. O(1) an event where each follows the one before it."""
-        cdef Py_ssize_t start = self.length, heads = self.heads_length, ordered = self.ordered
-        cdef Py_ssize_t criticals = self.criticals
+        `ValueError` where an id stands twice, `LookupError` where it was here already. O(1) an event in a chain."""
+        cdef Py_ssize_t start = self.length, heads = self.heads_length, ordered = self.ordered, criticals = self.criticals
         cdef dict critical_heads = self.critical_heads.copy()
         cdef int32_t *head = NULL
         cdef int64_t *critical = NULL
         cdef bint done = False
         try:
+            self.need_head()
             head = <int32_t *>grown(NULL, heads + 1, sizeof(int32_t))
             critical = <int64_t *>grown(NULL, 2 * criticals, sizeof(int64_t))
-            if heads:
-                memcpy(head, self.head, heads * sizeof(int32_t))
+            memcpy(head, self.head, heads * sizeof(int32_t))
             memcpy(critical, self.critical_first, criticals * sizeof(int64_t))
             memcpy(critical + criticals, self.critical_last, criticals * sizeof(int64_t))
             self.name(sessions, authors)
@@ -147,8 +144,7 @@ cdef class EventGraph(EventLog):
                 self.unindex(start)
                 for event in messages:
                     self.messages.pop(event, None)
-                if heads:
-                    memcpy(self.head, head, heads * sizeof(int32_t))
+                memcpy(self.head, head, heads * sizeof(int32_t))
                 memcpy(self.critical_first, critical, criticals * sizeof(int64_t))
                 memcpy(self.critical_last, critical + criticals, criticals * sizeof(int64_t))
                 self.length, self.heads_length = start, heads
@@ -339,8 +335,7 @@ cdef class EventGraph(EventLog):
         return self.critical_above(prefix)
 
     def linear_until(self, Py_ssize_t prefix):
-        """How far a linear stretch reaches from a prefix: every prefix from it to there is critical, if it is
-        one itself; else it goes nowhere. O(log n)."""
+        """How far a linear stretch reaches from a prefix, if that is critical; else the prefix. O(log n)."""
         if not 0 <= prefix <= self.length:
             raise IndexError(f"no prefix of {prefix} among {self.length} events")
         return max(prefix, self.chain_end(prefix))

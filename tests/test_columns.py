@@ -247,9 +247,9 @@ def test_a_patch_of_a_pack_has_as_many_parents_as_any_other(count: int) -> None:
 
 def test_a_long_history_goes_on_after_it_was_read() -> None:
     """So many events lie in one block, which is left behind when it is full."""
-    made = chain(36_000)
+    made = chain(70_000)
     graph = EventGraph()
-    for some in (made[:33_000], made[33_000:33_100], made[33_100:]):
+    for some in (made[:66_000], made[66_000:66_100], made[66_100:]):
         pack.append(graph, *pack.encode(some))
     for event in range(len(made), len(made) + 20_000):
         graph.append(
@@ -261,7 +261,7 @@ def test_a_long_history_goes_on_after_it_was_read() -> None:
         assert (graph.ops_of(event), graph.wall_of(event)) == ((event, "y"), event)
     graph.check_events()
     history = History.of_graph(graph)
-    assert history.text() == 36_000 * "x" + 20_000 * "y"
+    assert history.text() == 70_000 * "x" + 20_000 * "y"
 
 
 # --- cost -------------------------------------------------------------------------------------------------
