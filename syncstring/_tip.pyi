@@ -34,8 +34,8 @@ class Tip:
         memory runs out, nothing was taken in.
         """
     def begin(self) -> None:
-        """`advance` for the first time, where nobody asks what it did: a chain that the history begins with is
-        replayed without a log, in a quarter of the time. Where memory runs out, what was taken in is right."""
+        """`advance` for the first time, where nobody asks what it did: a chain that the history begins with
+        is replayed without a log, in a quarter of the time. Where memory runs out, `taken` tells how far."""
     def show(self, log: SpliceLog) -> None:
         """Do to the buffer what `ahead` found, the graph being what it was then. All or nothing."""
     def ahead(self) -> SpliceLog:
