@@ -17,7 +17,8 @@ from cpython.mem cimport PyMem_Free
 from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.string cimport memcpy, memmove, memset
 
-from syncstring._events cimport EventLog, grown
+from syncstring._events cimport EventLog
+from syncstring._memory cimport grown
 
 __all__ = ["EventGraph"]
 
@@ -114,20 +115,18 @@ cdef class EventGraph(EventLog):
         self.count_in()
         self.place_head(event)
 
-    # Many at once.
-
     cdef int take_in(self, Py_ssize_t stop, list sessions, list authors, dict messages, list near,
                      object vet) except -1:
         """Count in the events from `length` to `stop`, whose columns are written, with names that are new and
         messages by event; then ask `vet(event)` about those of `near`. What raises leaves the graph as it was:
-        `ValueError` where an id stands twice, `LookupError` where it was here already. O(1) an event where each follows the one before it."""
-        cdef Py_ssize_t start = self.length, heads = self.heads_length, ordered = self.ordered
-        cdef Py_ssize_t criticals = self.criticals
+        `ValueError` where an id stands twice, `LookupError` where it was here already. O(1) an event in a chain."""
+        cdef Py_ssize_t start = self.length, heads = self.heads_length, ordered = self.ordered, criticals = self.criticals
         cdef dict critical_heads = self.critical_heads.copy()
         cdef int32_t *head = NULL
         cdef int64_t *critical = NULL
         cdef bint done = False
         try:
+            self.need_head()
             head = <int32_t *>grown(NULL, heads + 1, sizeof(int32_t))
             critical = <int64_t *>grown(NULL, 2 * criticals, sizeof(int64_t))
             memcpy(head, self.head, heads * sizeof(int32_t))
@@ -336,8 +335,7 @@ cdef class EventGraph(EventLog):
         return self.critical_above(prefix)
 
     def linear_until(self, Py_ssize_t prefix):
-        """How far a linear stretch reaches from a prefix: every prefix from it to there is critical, if it is
-        one itself; else it goes nowhere. O(log n)."""
+        """How far a linear stretch reaches from a prefix, if that is critical; else the prefix. O(log n)."""
         if not 0 <= prefix <= self.length:
             raise IndexError(f"no prefix of {prefix} among {self.length} events")
         return max(prefix, self.chain_end(prefix))

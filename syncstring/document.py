@@ -359,8 +359,9 @@ class Document(Shown):
         return self._show()
 
     def adopt(self, patches: Iterable[Patch] | History, base: Base | None = None) -> list[Splice]:
-        """Know another history: these patches, on a `base` or from the beginning, and what is here. A `History`
-        is taken over.
+        """Know another history: these patches, on a `base` or from the beginning, and what is here.
+
+        A `History` is taken over, and isn't the caller's any more.
 
         What the editor must apply is returned: nothing, if all of it was here, be it in a base. O(history).
         """
