@@ -371,7 +371,10 @@ cdef class EventLog:
         if index is None:
             return []
         lane = <Lane>self.lanes[index]
-        return [lane.event[at] for at in range(lane.length)]
+        events = []
+        for at in range(lane.length):
+            events.append(lane.event[at])
+        return events
 
     cdef int door(self, Py_ssize_t event) except -1:
         if event < 0 or event >= self.length:
@@ -400,9 +403,11 @@ cdef class EventLog:
 
     def parents_of(self, Py_ssize_t event):
         cdef int64_t index
+        cdef list parents = []
         self.door(event)
-        return tuple([self.parents[index]
-                      for index in range(self.parent_start[event], self.parent_start[event + 1])])
+        for index in range(self.parent_start[event], self.parent_start[event + 1]):
+            parents.append(self.parents[index])
+        return tuple(parents)
 
     def ops_of(self, Py_ssize_t event):
         """The event's delta, as it was given."""

@@ -25,7 +25,6 @@ __all__ = ["EventGraph"]
 cdef enum:
     CHILDLESS = 0x7fffffff             # above every place
 
-
 cdef list _NOTHING = []                 # stays empty
 
 
@@ -286,8 +285,10 @@ cdef class EventGraph(EventLog):
     @property
     def heads(self):
         """The heads of everything, ascending."""
-        cdef Py_ssize_t index
-        return tuple([self.head[index] for index in range(self.heads_length)])
+        cdef list heads = []
+        for index in range(self.heads_length):
+            heads.append(self.head[index])
+        return tuple(heads)
 
     cdef Py_ssize_t critical_below(self, Py_ssize_t prefix) noexcept:
         """The greatest critical prefix of at most `prefix` events."""
@@ -536,7 +537,7 @@ cdef class EventGraph(EventLog):
     def heads_at(self, Py_ssize_t prefix):
         """The heads of the first `prefix` events in time order. O(the bubble it lies in), a glance an event."""
         cdef Py_ssize_t first, place
-        cdef list result
+        cdef list result = []
         if prefix < 0 or prefix > self.length:
             raise IndexError(f"no prefix of {prefix} among {self.length} events")
         first = self.critical_below(prefix)
@@ -544,7 +545,6 @@ cdef class EventGraph(EventLog):
             return self.prefix_heads(prefix)
         self.ensure_order(prefix)
         # The bubble's first event has all that lies before the bubble in its history.
-        result = []
         for place in range(first, prefix):
             if self.fate[place] >= prefix:
                 result.append(self.order[place])

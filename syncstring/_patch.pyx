@@ -80,8 +80,10 @@ cdef object splice_of(Py_ssize_t pos, Py_ssize_t delete, str insert):
 cdef list listed(SpliceLog log, Py_ssize_t first, Py_ssize_t last):
     """The splices of a log from `first` up to `last`, which the caller knows it has."""
     cdef Py_ssize_t i
-    return [splice_of(log.pos[i], log.delete[i], log.pool.get(log.start[i], log.count[i]))
-            for i in range(first, last)]
+    cdef list splices = []  # a loop: where memory runs out, Cython 3.3 gives back twice what a comprehension made
+    for i in range(first, last):
+        splices.append(splice_of(log.pos[i], log.delete[i], log.pool.get(log.start[i], log.count[i])))
+    return splices
 
 
 # --- the door -----------------------------------------------------------------------------------------

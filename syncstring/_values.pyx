@@ -21,14 +21,15 @@ from libc.string cimport memcpy
 from hashlib import sha256
 
 from syncstring._bytes cimport (
-    Reading, author_at, is_short, is_text, next_number, ops_in, put_number, put_ops_in, put_session, session_at,
+    Reading, author_at, is_short, is_text, next_number, ops_in, plain_delta, put_number, put_ops_in, put_session,
+    session_at,
 )
 from syncstring._events cimport DELETE, INSERT, KEEP
 from syncstring._graph cimport EventGraph
 
 from syncstring import compact
-from syncstring._patch import compose, decode_delta, encode_delta, ops_splices
-from syncstring.errors import MalformedRow, PatchError, UnsupportedVersion
+from syncstring._patch import compose, encode_delta, ops_splices
+from syncstring.errors import PatchError
 from syncstring.rules import NO_DOC, Id, canonical_bytes, items, made, parts_of_row, row_of_parts
 
 __all__ = ["Patch"]
@@ -502,7 +503,7 @@ cdef bint _read_row(Patch patch, dict row) except -1:
     cdef Py_ssize_t i, start, size
     cdef int64_t time, wall, older = 0
     cdef list parents = []
-    cdef object id = row.get("id"), delta = row.get("delta"), author = row.get("author"), op
+    cdef object id = row.get("id"), delta = row.get("delta"), author = row.get("author")
     cdef object known = row.get("parents"), part
     if len(row) != 6 or type(row.get("v")) is not int or row["v"] != 1 or type(id) is not list or len(<list>id) != 3:
         return False
@@ -555,11 +556,5 @@ cdef bint _read_row(Patch patch, dict row) except -1:
     if len(parents) == 1:
         patch.parent_time, patch.parent_session = parents[0]
     patch.parents_ = tuple(parents)
-    try:
-        patch.ops_ = decode_delta(delta)
-    except (MalformedRow, UnsupportedVersion):
-        return False
-    for op in patch.ops_:
-        if type(op) is int and not -MAX_TIME <= op <= MAX_TIME:  # a count has the same limit
-            return False
-    return True
+    patch.ops_ = plain_delta(<str>delta)
+    return patch.ops_ is not None

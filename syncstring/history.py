@@ -317,9 +317,9 @@ class History(Placed):
             if (rest := [id for id in ids if id not in dropped])
         }
         result = list(reversed(dropped.values()))
+        self._settled.difference_update(dropped)
         # Nothing fails from here on.
         self._parked, self._waiting, self.parked_size = parked, waiting, left
-        self._settled.difference_update(dropped)
         return result
 
     def _rebuilt(self, changed: Mapping[Id, Patch]) -> History:
