@@ -168,7 +168,7 @@ def in_the_interpreter(fresh: Callable[[], Trial], n: int) -> bool:
     return False
 
 
-CALLING = ("Patch.from_row", "Patch.from_bytes", "Patch.to_bytes", "Patch.of_ops", "Keys.commit", "Keys.receive")
+CALLING = ("Patch.from_row", "Patch.from_bytes", "Patch.to_bytes", "Patch.of_ops", "Keys.commit")
 """Kernels that leave the rest to functions in Python."""
 
 
