@@ -140,6 +140,8 @@ class History(Placed):
         """
         placed = self._placing if self._placing is not None else []
         if self._placing is not None:
+            if placed and self.graph.find(*placed[-1].id) < 0:  # memory ran out while it took its place
+                placed.pop()
             for id in [id for id in self._waiting if self.graph.find(*id) >= 0]:
                 self._release(id, placed)
         self._placing = placed
@@ -214,12 +216,8 @@ class History(Placed):
         if -1 in parents:
             self._park(patch, patch.parents[parents.index(-1)] if patch.parents else Id(0, ""))
             return
-        placed.append(patch)
-        try:
-            self.append(patch, parents)
-        except MemoryError:
-            placed.pop()
-            raise
+        placed.append(patch)  # before it: see `add`
+        self.append(patch, parents)
         self._release(patch.id, placed)
 
     def _release(self, id: Id, placed: list[Patch]) -> None:
@@ -243,11 +241,7 @@ class History(Placed):
                 left = self.parked_size - weight(patch)
                 todo.append(patch.id)
                 placed.append(patch)
-                try:
-                    self.append(patch, parents)
-                except MemoryError:
-                    placed.pop()
-                    raise
+                self.append(patch, parents)
                 del self._parked[patch.id]
                 self.parked_size = left
             waiting.pop()
