@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import pytest
+import seeds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -334,6 +335,32 @@ def test_the_fast_ways_say_what_the_plain_ones_say(
     pair = Pair(seed, wild, limit, start)
     for name, number in steps:
         pair.step(name, number)
+
+
+@pytest.mark.parametrize("share", range(4))
+def test_the_fast_ways_say_what_the_plain_ones_say_through_long_scripts(share: int) -> None:
+    for script in range(60):
+        chance = random.Random(f"{seeds.fresh()} {share} {script}")
+        start = chance.choice(("nothing", "history", "base"))
+        pair = Pair(chance.randrange(1 << 30), script % 2 == 0, chance.choice((1 << 20, 30)), start)
+        for _ in range(40):
+            pair.step(chance.choice(OFTEN * 3 + SELDOM), chance.randrange(1 << 30))
+
+
+@pytest.mark.parametrize("limit", [0, 5, 100])
+def test_no_key_leads_beyond_the_size_that_a_document_may_have(limit: int) -> None:
+    doc = a_document(size_limit=limit)
+    doc.commit_each((i, 0, "x") for i in range(limit))
+    for call in (lambda: doc.splice(0, 0, "x"), lambda: doc.commit_each([(0, 0, "x")])):
+        with pytest.raises(PatchError, match=f"at most {limit} are allowed"):
+            call()
+    assert len(doc) == limit and doc.uncommitted == ()
+    doc.receive([Patch((NOW + 10_000, "p"), doc.heads, [(0, 0, "more")], "p", 1)])
+    doc.splice(0, 2, "")  # it was beyond it already, and gets no longer
+    doc.size_limit += 3
+    doc.splice(0, 0, "x")
+    with pytest.raises(PatchError, match="are allowed"):
+        doc.splice(0, 0, "x")
 
 
 def test_more_heads_than_a_patch_may_name_are_merged_first_on_either_way() -> None:
