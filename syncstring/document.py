@@ -345,6 +345,7 @@ class Document(Shown):
         ]
         kept = [patch for patch in self.history.patches() if lost.get(patch.id) != patch]
         history = History([*kept, *made], self.history.base)
+        history.keep_verdicts(self.history)
         history.rebuilds = self.history.rebuilds + 1
         undos = [tuple(again.get(id, id) for id in step) for step in self._undos]
         redos = [tuple(again.get(id, id) for id in step) for step in self._redos]
@@ -368,6 +369,7 @@ class Document(Shown):
         What the editor must apply is returned: nothing, if all of it was here, be it in a base. O(history).
         """
         whole = patches if isinstance(patches, History) else History(patches, base)
+        whole.keep_verdicts(self.history)
         whole.add(self.history.patches())
         there = self._stands_in(whole)
         if self._pending and not (there and whole.heads == self.history.heads):

@@ -313,6 +313,16 @@ class History(Placed):
         self._settled.difference_update(dropped)
         return result
 
+    def keep_verdicts(self, other: History) -> None:
+        """This history takes the place of another: what was wrong with what was given there stays known."""
+        self._malformed |= other._malformed
+        self._unsupported |= other._unsupported
+        self.read_only = self.read_only or other.read_only
+        for id, digests in other._losers.items():
+            here = self.known(id)
+            if lost := digests - ({here.digest()} if here is not None else set()):
+                self._losers.setdefault(id, set()).update(lost)
+
     def _rebuilt(self, changed: Mapping[Id, Patch]) -> History:
         """What is known, with other contents under some ids."""
         patches = [changed.get(self._id(event)) or self.patch_of(event) for event in self._own_events()]

@@ -16,9 +16,10 @@ import seeds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import syncstring
 from syncstring._patch import Splice, apply
 from syncstring.document import Cursor, Document
-from syncstring.errors import PatchError, SyncstringError
+from syncstring.errors import PatchError, SyncstringError, UnsupportedVersion
 from syncstring.history import Base, History
 from syncstring.patch import MAX_PARENTS, MIN_WILD_TIME, Id, Patch
 from syncstring.testing.strategies import histories
@@ -657,6 +658,38 @@ def test_what_is_adopted_may_have_another_content_under_a_known_id() -> None:
         assert doc.text.replace("!", "") == winner.splices[0].insert
         assert doc.text.count("!") == uncommitted and doc.uncommitted == ()
         doc.check()
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        lambda doc: doc.adopt([Patch((NOW + 5, "q"), (), [(0, 0, "more")], "q", 1)]),
+        lambda doc: doc.reissue("again", ()),
+    ],
+)
+def test_what_was_wrong_stays_known_where_another_history_takes_the_place(
+    turn: Callable[[Document], Any],
+) -> None:
+    contents = [Patch((5, "p"), (), [(0, 0, text)], "p", 1) for text in ("one", "another")]
+    doc = a_document(patches=contents)
+    doc.receive([{"v": 1}, {"v": 2}])
+    before = [str(problem) for problem in doc.problems]
+    assert len(before) == 3
+    turn(doc)
+    assert [str(problem) for problem in doc.problems] == before
+    with pytest.raises(UnsupportedVersion):
+        doc.splice(0, 0, "x")
+
+
+def test_what_a_session_commits_one_by_one_is_on_its_way_also_where_one_is_refused() -> None:
+    with syncstring.open("memory:", "notes", author="ada") as doc:
+        with pytest.raises(PatchError):
+            doc.commit_each([(0, 0, "a"), (1, 0, "b"), (9, 0, "c")])
+        made = doc.commit_each([(2, 0, "c"), (3, 0, "d")])
+        assert doc.outgoing == [] and len(made) == 2
+        doc.flush()
+        assert doc.unsaved == [] and doc.unsaved.acknowledged == 4
+        assert doc.text == "abcd"
 
 
 # --- the clock ----------------------------------------------------------------------------------------------
