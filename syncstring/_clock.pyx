@@ -60,7 +60,7 @@ cdef int64_t _asked(str name, object clock) except? -1:
         raise PatchError(f"{name}() gives {time!r:.40}; it gives microseconds since the epoch, as an int")
     result = PyLong_AsLongLongAndOverflow(time, &overflow)
     if overflow:
-        return <int64_t>overflow << 60  # beyond all that counts, on its side
+        return overflow * (<int64_t>1 << 60)  # beyond all that counts, on its side
     return min(max(result, -(<int64_t>1 << 60)), <int64_t>1 << 60)
 
 

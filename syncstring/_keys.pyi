@@ -48,8 +48,12 @@ class Keys:
         """
     def commit_each(self, splices: Iterable[Sequence[Any]]) -> list[Patch]:
         """`splice` and `commit` for each of these, in order: each is a patch of its own, all at one reading
-        of the clock. What is uncommitted is committed first. The patches are returned; where one raises,
-        those before it are made, and `outgoing`.
+        of the clock. What is uncommitted is committed first. The patches are returned, none for a splice of
+        nothing.
+
+        Where one raises, those before it are made, and `outgoing`; so don't make the same call again. Of
+        itself nothing is done, unless memory ran out: then it may be uncommitted. Raises what `splice` and
+        `commit` do, and `PatchError` for what is no splice.
         """
     def receive(self, patches: Iterable[Patch | Mapping[str, Any]], stored: bool = False) -> list[Splice]:
         """Take in patches (or rows) in any order, known ones too; what the editor must apply, in order.
@@ -62,5 +66,7 @@ class Keys:
         told what became of the patches that were taken in.
         """
     def _splice_any(self, pos: int, delete: int, insert: str) -> None: ...
-    def _commit_any(self, message: str | None) -> Patch | None: ...
+    def _commit_any(
+        self, message: str | None, now: tuple[int, int] | None = None
+    ) -> Patch | None: ...
     def _receive_any(self, patches: Iterable[Patch | Mapping[str, Any]], stored: bool) -> list[Splice]: ...

@@ -23,7 +23,8 @@ from syncstring._text cimport SpliceLog, TextBuffer
 from syncstring._tip cimport Tip
 from syncstring._values cimport Patch, id_of, view
 
-from syncstring._patch import Splice
+from syncstring._patch import Splice, compose
+from syncstring.errors import PatchError
 
 __all__ = ["Keys"]
 
@@ -111,63 +112,86 @@ cdef class Keys:
 
     # --- editing ------------------------------------------------------------
 
-    def splice(self, pos, delete, insert):
-        if self.one or self.pending or not self.types(pos, delete, insert):
-            self._splice_any(pos, delete, insert)
+    cdef bint begun(self) noexcept:
+        """Whether `__init__` was called, and nothing taken away since."""
+        return self._tip is not None and self.history is not None and self._clocks is not None
 
-    cdef bint types(self, object pos, object delete, object insert) except -1:
-        """Do a splice, of which nothing is known yet, if it is plainly fine and nothing is uncommitted."""
-        cdef int64_t at, count, size = self._tip.buffer.size()
+    def splice(self, pos, delete, insert):
+        cdef Py_ssize_t at, count
+        if self.one or self.pending or not self.types(pos, delete, insert, &at, &count):
+            self._splice_any(pos, delete, insert)
+            return
+        self._tip.buffer.edit(at, count, <str>insert)
+        self.pos, self.delete, self.insert = at, count, <str>insert
+        self.one = True
+        self._text = None
+
+    cdef bint types(
+        self, object pos, object delete, object insert, Py_ssize_t *at, Py_ssize_t *count
+    ) except -1:
+        """Whether a splice, of which nothing is known yet, is plainly fine, but for lone surrogates; if so,
+        where, and how much it deletes."""
+        cdef int64_t first, many, size
         cdef int over = 0, beyond = 0
         if (
             not PyLong_CheckExact(pos) or not PyLong_CheckExact(delete) or not PyUnicode_CheckExact(insert)
-            or self._pointing or self.history.read_only or self._closed is not None
+            or not self.begun() or self._pointing or self.history.read_only or self._closed is not None
         ):
             return False
-        at = PyLong_AsLongLongAndOverflow(pos, &over)
-        count = PyLong_AsLongLongAndOverflow(delete, &beyond)
-        if over or beyond or not 0 <= at <= size or not 0 <= count <= size - at:
+        size = self._tip.buffer.size()
+        first = PyLong_AsLongLongAndOverflow(pos, &over)
+        many = PyLong_AsLongLongAndOverflow(delete, &beyond)
+        if over or beyond or not 0 <= first <= size or not 0 <= many <= size - first:
             return False
-        if size + len(<str>insert) - count > self.most or not count and not len(<str>insert):
+        if size + len(<str>insert) - many > self.most or not many and not len(<str>insert):
             return False
-        self.type(at, count, <str>insert)
+        at[0], count[0] = first, many
         return True
-
-    cdef int type(self, Py_ssize_t pos, Py_ssize_t delete, str insert) except -1:
-        self._tip.buffer.edit(pos, delete, insert)
-        self.pos, self.delete, self.insert = pos, delete, insert
-        self.one = True
-        self._text = None
-        return 0
 
     def commit(self, message=None):
         cdef Reading reading
-        if not self.plain() or not self.one or message is not None:
+        cdef Patch patch = None
+        if not self.one or message is not None or not self.plain(self.insert):
             return self._commit_any(message)
         self._clocks.ask(&reading)
-        return self.made(&reading)
+        if self.one and self.plain(self.insert):  # the clock may be somebody who edits, too
+            patch = self.made(
+                &reading, self.pos, self.delete, self.insert,
+                self._tip.buffer.size() - len(self.insert) + self.delete,
+            )
+        if patch is None:
+            return self._commit_any(None, (reading.time, reading.wall))
+        self.one = False
+        self.insert = ""
+        return patch
 
-    cdef bint plain(self) noexcept:
-        """Whether a commit has but one splice at most to commit, on all that there is."""
-        cdef EventGraph graph = self._tip.graph
+    cdef bint plain(self, str insert) noexcept:
+        """Whether a patch that inserts this can be made on all that there is, and nothing but one splice is
+        uncommitted."""
+        cdef EventGraph graph
+        if not self.begun():
+            return False
+        graph = self._tip.graph
         return (
             not self.pending and self._early is None and self._seen is None
-            and self._tip.taken == graph.length and 0 <= graph.heads_length < FEW_HEADS
-            and len(self.insert) < FEW_LETTERS
-            # Beyond, it is to be thought about which time is left.
-            and max(graph.latest(), self._last) < MIN_WILD_TIME - 1
+            and self._tip.taken == graph.length and graph.heads_length < FEW_HEADS
+            and len(insert) < FEW_LETTERS
             # The base is no patch, so a patch on it names others than its event.
             and (self.history.base is None or graph.heads_length == 1 and graph.length > 1)
         )
 
-    cdef Patch made(self, Reading *reading):
-        """The patch of the one splice that is uncommitted, which was found to be `plain`."""
+    cdef Patch made(
+        self, Reading *reading, Py_ssize_t pos, Py_ssize_t delete, str insert, Py_ssize_t before
+    ):
+        """The patch of a splice that fits a text of `before`; None where its time is to be thought about. What
+        is uncommitted is the caller's to forget."""
         cdef EventGraph graph = self._tip.graph
         cdef Py_ssize_t event = graph.length, top
         cdef int64_t time = max(reading.time, max(graph.latest(), self._last) + 1), end
-        cdef int64_t before = self._tip.buffer.size() - len(self.insert) + self.delete
         cdef list doomed
         cdef Patch patch
+        if time >= MIN_WILD_TIME:
+            return None
         if self.latelies == self.lately_room:
             top = max(FEW_STEPS, self.lately_room + (self.lately_room >> 1))
             room = PyMem_Realloc(self.lately, top * sizeof(int64_t))
@@ -177,68 +201,85 @@ cdef class Keys:
             self.lately_room = top
         graph.begin(time, self.session, self.author, reading.wall)
         graph.put_heads()
-        graph.put_splice(self.pos, self.delete, self.insert)
+        graph.put_splice(pos, delete, insert)
         doomed = graph.still_critical(event, &top, &end)
         patch = view(graph, event)
         self.outgoing.append(patch)
         # Nothing fails from here on.
         graph.show(event, top, end, doomed)
-        graph.size[event] = before + len(self.insert) - self.delete
+        graph.size[event] = before + len(insert) - delete
         graph.flags[event] |= JUDGED
         self._tip.taken += 1
         self.lately[self.latelies] = time
         self.latelies += 1
         if self._redos:
             self._redos.clear()
-        self._last = max(self._last, time)
-        self.one = False
+        self._last = time
         return patch
 
     def commit_each(self, splices):
         cdef Reading reading
         cdef list patches = []
         cdef Patch patch
-        cdef bint fresh = True
+        cdef bint asked = False
+        if not self.begun():
+            raise AttributeError("a document whose __init__ was never called")
+        try:
+            each = iter(splices)
+        except TypeError:
+            raise PatchError(f"splices are {splices!r:.40}; they are a list of (pos, delete, insert)") from None
         self.commit()
-        for splice in splices:
-            if fresh:
+        for splice in each:  # may come from somebody who edits, too
+            if not asked:
                 self._clocks.ask(&reading)
-                fresh = False
-            patch = None
-            if (
-                (PyTuple_CheckExact(splice) or type(splice) is Splice) and PyTuple_GET_SIZE(splice) == 3
-                and self.plain()
-            ):
-                insert = <object>PyTuple_GET_ITEM(splice, 2)
-                if (
-                    PyUnicode_CheckExact(insert) and len(<str>insert) < FEW_LETTERS and self.types(
-                        <object>PyTuple_GET_ITEM(splice, 0), <object>PyTuple_GET_ITEM(splice, 1), insert
-                    )
-                ):
-                    patch = self.made(&reading)
+                asked = True
+            patch = self.typed(&reading, splice)
             if patch is None:
-                if not self.one:
-                    pos_, delete_, insert = splice
-                    self._splice_any(pos_, delete_, insert)
-                patch = self._commit_any(None)
+                if not isinstance(splice, (tuple, list)) or len(splice) != 3:
+                    compose((splice,))  # says what is wrong with it
+                self._splice_any(splice[0], splice[1], splice[2])
+                patch = self._commit_any(None, (reading.time, reading.wall))
             if patch is not None:
                 patches.append(patch)
         return patches
+
+    cdef Patch typed(self, Reading *reading, object splice):
+        """The patch of a splice, which is done, all or nothing; None, and nothing is, where it is to be thought
+        about."""
+        cdef TextBuffer buffer
+        cdef Py_ssize_t pos, delete
+        cdef Patch patch
+        if not PyTuple_CheckExact(splice) and type(splice) is not Splice or PyTuple_GET_SIZE(splice) != 3:
+            return None
+        insert = <object>PyTuple_GET_ITEM(splice, 2)
+        if self.one or not self.types(
+            <object>PyTuple_GET_ITEM(splice, 0), <object>PyTuple_GET_ITEM(splice, 1), insert, &pos, &delete
+        ) or not self.plain(<str>insert):
+            return None
+        buffer = self._tip.buffer
+        buffer.reserve(<str>insert)
+        patch = self.made(reading, pos, delete, <str>insert, buffer.size())
+        if patch is not None:
+            buffer.edit(pos, delete, <str>insert)  # for which there is room
+            self._text = None
+        return patch
 
     # --- what others do ------------------------------------------------------------
 
     def receive(self, patches, stored=False):
         cdef Placed history = self.history
-        cdef EventGraph graph = self._tip.graph
-        cdef Py_ssize_t went, before = graph.length
+        cdef EventGraph graph
+        cdef Py_ssize_t went, before
         cdef SpliceLog log
         cdef list splices
         if (
-            type(patches) is not list or stored or self.one or self.pending or self._pointing
-            or self._seen is not None or self._tip.taken != before or history._placing is not None
-            or history._waiting or not _all_patches(<list>patches)
+            type(patches) is not list or stored or self.one or self.pending or not self.begun()
+            or self._pointing or self._seen is not None or self._tip.taken != self._tip.graph.length
+            or history._placing is not None or history._waiting or not _all_patches(<list>patches)
         ):
             return self._receive_any(patches, stored)
+        graph = self._tip.graph
+        before = graph.length
         self._next = None
         went = history.place(<list>patches, 0, None)
         if went < len(<list>patches):
@@ -246,18 +287,18 @@ cdef class Keys:
         if graph.length == before:
             return []
         if graph.length == before + 1:
-            splice = self.one_more(before)
-            if splice is not None:
-                return [splice]
+            splices = self.one_more(before)
+            if splices is not None:
+                return splices
         log = self._tip.look()
         splices = listed(log, 0, log.length)
         self._tip.put(log)
         self._text = None
         return splices
 
-    cdef object one_more(self, Py_ssize_t event):
+    cdef list one_more(self, Py_ssize_t event):
         """Show an event, the only one not shown, where it was made on all that is shown and is one splice
-        that fits; the splice. Else nothing is done, and None."""
+        that fits; the splice, alone in a list. Else nothing is done, and None."""
         cdef EventGraph graph = self._tip.graph
         cdef TextBuffer buffer = self._tip.buffer
         cdef Py_ssize_t size = buffer.size(), pos = 0, delete = 0, count = 0, k, kind, last = -1
@@ -277,7 +318,7 @@ cdef class Keys:
             last = kind
         if last < INSERT or pos > size or delete > size - pos:
             return None
-        splice = splice_of(pos, delete, graph.pool.get(start, count))
+        splices = [splice_of(pos, delete, graph.pool.get(start, count))]  # all of it, before the text shows it
         buffer.put(
             pos, delete, graph.pool.kind, <const char *>graph.pool.data + start * graph.pool.kind, count
         )
@@ -286,7 +327,7 @@ cdef class Keys:
         graph.flags[event] |= JUDGED
         self._tip.taken += 1
         self._text = None
-        return splice
+        return splices
 
 
 cdef bint _all_patches(list patches):

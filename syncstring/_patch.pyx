@@ -271,7 +271,7 @@ cdef tuple _as_ops(Pass *whole, list sources):
 
 def compose(splices) -> tuple:
     cdef list sources = []
-    cdef list given = list(splices)
+    cdef tuple given = tuple(splices)  # CPython 3.11 never lets go of what it can't make a list of
     cdef Py_ssize_t n = len(given), i
     cdef _Reader reader = _Reader()
     cdef Op *ops

@@ -24,12 +24,14 @@ cdef class Placed:
         cdef Py_ssize_t i = first, event
         cdef bint based = self.base is not None
         cdef Patch patch
-        if self._waiting or self._placing is not None and self._placing is not placed:
+        if graph is None or self._waiting or self._placing is not None and self._placing is not placed:
             return first
         for i in range(first, len(patches)):
             if type(patches[i]) is not Patch:
                 return i
             patch = <Patch>patches[i]
+            if patch.session_ is None:  # of nobody: `__new__` alone was called
+                return i
             event = graph.seek(patch.time_, patch.session_)
             if event >= 0:
                 # On a base, an event may name as its parent what is no patch.
@@ -40,13 +42,8 @@ cdef class Placed:
                 if enter(graph, patch, based) < 0:
                     return i
                 continue
-            placed.append(patch)
-            event = -2
-            try:
-                event = enter(graph, patch, based)
-            finally:
-                if event < 0:
-                    placed.pop()
-            if event < 0:
+            placed.append(patch)  # what raises leaves it there: see `History.add`
+            if enter(graph, patch, based) < 0:
+                placed.pop()
                 return i
         return len(patches)

@@ -337,6 +337,16 @@ cdef class TextBuffer:
         _refuse_surrogates(insert)
         return self.put(pos, delete, PyUnicode_KIND(insert), PyUnicode_DATA(insert), PyUnicode_GET_LENGTH(insert))
 
+    cdef int reserve(self, str insert) except -1:
+        """Let no edit that inserts this fail, if it comes next."""
+        cdef int kind = max(self.kind, <int>PyUnicode_KIND(insert))
+        cdef Py_ssize_t count = PyUnicode_GET_LENGTH(insert)
+        _refuse_surrogates(insert)
+        if kind != self.kind or count > self.gap_end - self.gap_start:
+            if _reallocate(self, kind, count) != DONE:
+                raise MemoryError
+        return 0
+
     def slice(self, start, stop):
         """Return the text from `start` up to `stop`; `PatchError` unless 0 <= start <= stop <= len."""
         cdef Py_ssize_t first = PyNumber_AsSsize_t(start, NULL)

@@ -88,12 +88,12 @@ class Document(Shown):
         size_limit: int = SIZE_LIMIT,
         zone: tzinfo | None = None,
     ) -> None:
-        Patch((1, session), (), (), author, 0)  # says what is wrong with either
+        plain = Patch((1, session), (), (), author, 0)  # says what is wrong with either
         self.history: History
         self._clocks = Clocks(clock, wall)
         if type(size_limit) is not int or size_limit < 0:
             raise PatchError(f"size_limit is {size_limit!r:.40}; it is a number of code points")
-        self.session, self.author, self.size_limit = session, author, size_limit
+        self.session, self.author, self.size_limit = plain.id.session, plain.author, size_limit
         self.history = patches if isinstance(patches, History) else History(patches, base)
         self.outgoing = []
         self._last = 0  # the greatest time of a patch made here: none of them is given twice
@@ -187,13 +187,13 @@ class Document(Shown):
 
     # --- committing ---------------------------------------------------------------------------------------
 
-    def _commit_any(self, message: str | None) -> Patch | None:
-        """`commit`, whatever there is."""
+    def _commit_any(self, message: str | None, now: tuple[int, int] | None = None) -> Patch | None:
+        """`commit`, whatever there is. `now`, if the clock was read."""
         made = self._early
         if self._pending:
-            made = self._commit(self._clocks.read(), message) or made
+            made = self._commit(now or self._clocks.read(), message) or made
         elif made is not None and message is not None:
-            chain = self._make(self.history.graph.heads, (), self._clocks.read(), message)
+            chain = self._make(self.history.graph.heads, (), now or self._clocks.read(), message)
             self._apply(chain)
             made = chain[-1]
         self._early = None
@@ -303,9 +303,12 @@ class Document(Shown):
 
     def _receive_any(self, patches: Iterable[Patch | Mapping[str, Any]], stored: bool) -> list[Splice]:
         """`receive`, whatever it is."""
+        asked = bool(self._pending)
+        now = self._clocks.read() if asked else (0, 0)
+        known = self.history.judged(patches)
         history = self.history
-        now = self._clocks.read() if self._pending else (0, 0)
-        known = history.judged(patches)
+        if self._pending and not asked:  # who gives the patches edits, too
+            now = self._clocks.read()
         if self._pending and list(map(history.known, map(_ID, known))) != known:
             self._settle(now)
         if self._pending and self._behind:
@@ -324,7 +327,7 @@ class Document(Shown):
         """Take a new session id, and make these patches of this session anew under it, with all that is
         `outgoing`: the store has others under their ids. All are `outgoing` then. O(history).
         """
-        Patch((1, session), (), (), self.author, 0)  # says what is wrong with it
+        session = Patch((1, session), (), (), self.author, 0).id.session  # says what is wrong with it
         if self._pending:
             self._settle(self._clocks.read())
         lost = {patch.id: patch for patch in (*patches, *self.outgoing)}
@@ -342,6 +345,7 @@ class Document(Shown):
         ]
         kept = [patch for patch in self.history.patches() if lost.get(patch.id) != patch]
         history = History([*kept, *made], self.history.base)
+        history.keep_verdicts(self.history)
         history.rebuilds = self.history.rebuilds + 1
         undos = [tuple(again.get(id, id) for id in step) for step in self._undos]
         redos = [tuple(again.get(id, id) for id in step) for step in self._redos]
@@ -359,23 +363,33 @@ class Document(Shown):
         return self._show()
 
     def adopt(self, patches: Iterable[Patch] | History, base: Base | None = None) -> list[Splice]:
-        """Know another history: these patches, on a `base` or from the beginning, and what is here.
-
-        A `History` is taken over, and isn't the caller's any more.
+        """Know another history: these patches, on a `base` or from the beginning, and what is here. A
+        `History` is taken over.
 
         What the editor must apply is returned: nothing, if all of it was here, be it in a base. O(history).
         """
         whole = patches if isinstance(patches, History) else History(patches, base)
+        whole.keep_verdicts(self.history)
         whole.add(self.history.patches())
-        if self._pending and (self._behind or whole.heads != self.history.heads):
+        there = self._stands_in(whole)
+        if self._pending and not (there and whole.heads == self.history.heads):
             self._settle(self._clocks.read())
             whole.add(self.history.patches())
+            there = self._stands_in(whole)
         whole.rebuilds = self.history.rebuilds + 1
-        there = not self._behind and all(id in whole for id in self.heads)
         known = whole.merge.between(whole.events(self.heads), whole.graph.heads) if there else None
         self._derive(whole.graph, known)
         self.history = self._timeline.history = whole
         return self._show()
+
+    def _stands_in(self, whole: History) -> bool:
+        """Whether another history says of this version what the text shows: it may have other contents under
+        known ids."""
+        if self._behind or not all(id in whole for id in self.heads):
+            return False
+        graph, merge = self.history.graph, self.history.merge
+        committed = merge.text_at(graph.heads) if self._pending else self.text
+        return whole.merge.text_at(whole.events(self.heads)) == committed
 
     def edit_at(self, heads: Heads, splices: Iterable[Sequence[Any]]) -> Edit:
         """Make a patch of an edit by an editor elsewhere (a browser, a file), against the version that it

@@ -140,6 +140,8 @@ class History(Placed):
         """
         placed = self._placing if self._placing is not None else []
         if self._placing is not None:
+            if placed and self.graph.find(*placed[-1].id) < 0:  # memory ran out while it took its place
+                placed.pop()
             for id in [id for id in self._waiting if self.graph.find(*id) >= 0]:
                 self._release(id, placed)
         self._placing = placed
@@ -217,12 +219,8 @@ class History(Placed):
         if -1 in parents:
             self._park(patch, patch.parents[parents.index(-1)] if patch.parents else Id(0, ""))
             return
-        placed.append(patch)
-        try:
-            self.append(patch, parents)
-        except MemoryError:
-            placed.pop()
-            raise
+        placed.append(patch)  # before it: see `add`
+        self.append(patch, parents)
         self._release(patch.id, placed)
 
     def _release(self, id: Id, placed: list[Patch]) -> None:
@@ -246,11 +244,7 @@ class History(Placed):
                 left = self.parked_size - weight(patch)
                 todo.append(patch.id)
                 placed.append(patch)
-                try:
-                    self.append(patch, parents)
-                except MemoryError:
-                    placed.pop()
-                    raise
+                self.append(patch, parents)
                 del self._parked[patch.id]
                 self.parked_size = left
             waiting.pop()
@@ -321,6 +315,16 @@ class History(Placed):
         # Nothing fails from here on.
         self._parked, self._waiting, self.parked_size = parked, waiting, left
         return result
+
+    def keep_verdicts(self, other: History) -> None:
+        """This history takes the place of another: what was wrong with what was given there stays known."""
+        self._malformed |= other._malformed
+        self._unsupported |= other._unsupported
+        self.read_only = self.read_only or other.read_only
+        for id, digests in other._losers.items():
+            here = self.known(id)
+            if lost := digests - ({here.digest()} if here is not None else set()):
+                self._losers.setdefault(id, set()).update(lost)
 
     def _rebuilt(self, changed: Mapping[Id, Patch]) -> History:
         """What is known, with other contents under some ids."""

@@ -67,8 +67,13 @@ class Fault(NamedTuple):
 
     @property
     def compiled(self) -> list[str]:
-        """The modules that have to be built anew."""
-        return sorted({Path(change.file).stem for change in self.changes if change.file.endswith(".pyx")})
+        """The modules that have to be built anew: with a .pxd, those that it is part of."""
+        stems = {Path(change.file).stem for change in self.changes if change.file.endswith((".pyx", ".pxd"))}
+        shared = {Path(change.file).stem for change in self.changes if change.file.endswith(".pxd")}
+        for path in (ROOT / "syncstring").glob("*.pyx") if shared else ():
+            if any(f"{stem} cimport" in path.read_text(encoding="utf-8") for stem in shared):
+                stems.add(path.stem)
+        return sorted(stems)
 
 
 class Verdict(NamedTuple):
@@ -247,20 +252,16 @@ FAULTS: list[Fault] = [
         ("merge.py", "for last in [last for last in self._checkpoints if last > n]:", "for last in ():"),
     ),
     fault(
-        "the walker's window is dropped before its last patch is walked",
+        "a walker begins at a version that isn't critical",
         "merge::test_the_tip_holds_the_merge_of_what_has_arrived_after_every_call merge document",
-        (
-            "merge.py",
-            "if end == at and graph.critical_ceiling(at + 1) == at + 1:",
-            "if graph.critical_ceiling(at + 1) == at + 1:",
-        ),
+        ("_tip.pyx", "        base = graph.critical_below(at)\n", "        base = at\n"),
     ),
     fault(
         "a walker goes on from a version that is critical no more",
         "merge::test_the_tip_holds_the_merge_of_what_has_arrived_after_every_call merge document",
         (
-            "merge.py",
-            "while walkers and graph.critical_floor(walkers[-1].base) != walkers[-1].base:",
+            "_tip.pyx",
+            "while walker is not None and graph.critical_below(walker.base) != walker.base:",
             "while False:",
         ),
     ),
@@ -338,12 +339,61 @@ FAULTS: list[Fault] = [
     fault(
         "the kernel reads counts beyond 2^53",
         "patch::test_a_count_is_at_most_what_json_numbers_hold_exactly patch",
-        ("_values.pyx", " or result >> 55 else <int64_t>result", " else <int64_t>result"),
+        ("_bytes.pxd", " or result >> 55 else <int64_t>result", " else <int64_t>result"),
     ),
     fault(
         "the parents of a view stand in the order of their arrival",
         "values::test_parents_ascend_by_id_however_they_arrived values",
         ("_values.pyx", "                ids.sort()\n", ""),
+    ),
+    # --- the fast ways ----------------------------------------------------------------------------------
+    fault(
+        "what the clock types while a commit asks it stays uncommitted, though it is made",
+        "keys",
+        ("_keys.pyx", "        if self.one and self.plain(self.insert):  # the", "        if True:  # the"),
+    ),
+    fault(
+        "what is typed by who gives the splices is written over by the next one",
+        "keys",
+        ("_keys.pyx", "        if self.one or not self.types(\n", "        if not self.types(\n"),
+    ),
+    fault(
+        "a key may go beyond the size that the document may have",
+        "keys",
+        ("_keys.pyx", "        if size + len(<str>insert) - many > self.most or not", "        if not"),
+    ),
+    fault(
+        "an undo can be redone although something was typed since",
+        "keys",
+        ("_keys.pyx", "            self._redos.clear()\n", "            pass\n"),
+    ),
+    fault(
+        "one patch is shown as it stands, whatever came beside it",
+        "keys",
+        (
+            "_keys.pyx",
+            "        if graph.critical_below(event) != event:\n            return None\n",
+            "",
+        ),
+    ),
+    fault(
+        "another content under a known id passes for what is known",
+        "keys",
+        ("_placed.pyx", "if based or not holds(graph, event, patch):", "if based:"),
+    ),
+    fault(
+        "a patch without parents takes its place beside a checkpoint",
+        "keys",
+        ("_values.pyx", "        if base and not count:\n            return -1\n", ""),
+    ),
+    fault(
+        "a clock before the epoch is cut to the millisecond after",
+        "keys",
+        (
+            "_clock.pyx",
+            "reading.time = time - (rest + 1_000 if rest < 0 else rest)",
+            "reading.time = time - rest",
+        ),
     ),
     fault(
         "a pack counts inserted text in UTF-16 units",

@@ -28,7 +28,7 @@ from kernel_operations import (
 
 from syncstring import pack
 from syncstring._graph import EventGraph
-from syncstring._patch import compose
+from syncstring._patch import Splice, apply, compose
 from syncstring.document import Document
 from syncstring.history import History, weight
 from syncstring.merge import Merge
@@ -69,7 +69,7 @@ def _added(patches: Sequence[Patch], first: Sequence[Patch] = ()) -> Callable[[]
             known = History(patch for patch in history.patches() if patch.id in history)
             assert history.text() == known.text() and history.heads == known.heads
 
-        return Trial(run, sound, lambda: ({patch.id for patch in placed[0]}, everything(history)))
+        return Trial(run, sound, lambda: (sorted(patch.id for patch in placed[0]), everything(history)))
 
     return fresh
 
@@ -78,6 +78,11 @@ def _added(patches: Sequence[Patch], first: Sequence[Patch] = ()) -> Callable[[]
 def History_add_in_a_row(chance: random.Random) -> Callable[[], Trial]:  # noqa: N802
     document = a_document("one")
     return _added([type_in(document, chance, "said") for _ in range(12)])
+
+
+@operation
+def History_add_of_patches_in_bytes(chance: random.Random) -> Callable[[], Trial]:  # noqa: N802
+    return _added([Patch.from_bytes(patch.to_bytes()) for patch in a_history(chance, 3)])
 
 
 @operation
@@ -168,12 +173,14 @@ def _document(
     prepare: Callable[[Document], Any],
     call: Callable[[Document], Any],
     may_grow: bool = False,
+    pointing: bool = True,
 ) -> Callable[[], Trial]:
-    """A call of a `Document`: one that raises changed nothing, save that its history may have grown."""
+    """A call of a `Document`: one that raises changed nothing, save that its history may have grown. With a
+    cursor it goes the plain ways."""
 
     def fresh() -> Trial:
         document = a_document("mine", patches)
-        document.held = document.cursor(min(1, len(document)))  # type: ignore[attr-defined]
+        document.held = document.cursor(min(1, len(document))) if pointing else None  # type: ignore[attr-defined]
         prepare(document)
         shown = _shown(document)  # as an editor has it
         done = _done(document)
@@ -201,7 +208,8 @@ def _document(
 
 
 def _shown(document: Document) -> tuple[Any, ...]:
-    return document.text, document.held.pos  # type: ignore[attr-defined]
+    held = document.held  # type: ignore[attr-defined]
+    return document.text, held and held.pos
 
 
 def _done(document: Document) -> tuple[Any, ...]:
@@ -248,6 +256,58 @@ def Document_commit(chance: random.Random) -> Callable[[], Trial]:  # noqa: N802
 
 
 @operation
+def Document_splice_of_a_key(chance: random.Random) -> Callable[[], Trial]:  # noqa: N802
+    return _document(
+        a_history(chance, 2), _commit, lambda document: document.splice(2, 1, "乙" * 70), pointing=False
+    )
+
+
+@operation
+def Document_commit_of_a_key(chance: random.Random) -> Callable[[], Trial]:  # noqa: N802
+    def prepare(document: Document) -> None:
+        _commit(document)
+        document.undo()
+        document.splice(1, 1, "乙" * 70)
+
+    return _document(a_history(chance, 2), prepare, lambda document: document.commit(), pointing=False)
+
+
+@operation
+def Document_commit_each(chance: random.Random) -> Callable[[], Trial]:  # noqa: N802
+    """Those before the one that it fails in are made, and that one is done, and uncommitted, or not; so the
+    next call is for the rest."""
+    patches = a_history(chance, 2)
+    size = len(a_document("mine", patches))
+    splices = [*some_splices(chance, size, 5), Splice(0, 0, "乙" * 70), Splice(1, 1, "😀"), Splice(0, 1, "")]
+    splices = [splice for splice in splices if splice.delete or splice.insert]
+
+    def fresh() -> Trial:
+        document = a_document("mine", patches)
+        text, heads = document.text, document.heads
+
+        def done() -> int:
+            return len(document.outgoing) + len(document.uncommitted)
+
+        def run() -> Any:
+            document.commit_each(splices[done() :])
+
+        def sound() -> None:
+            document.check()
+            assert document.text == apply(text, splices[: done()])
+            made = {patch.id for patch in document.history.patches()}
+            assert made == {patch.id for patch in (*patches, *document.outgoing)}
+            assert [step for (step,) in document._undos] == [patch.id for patch in document.outgoing]
+            parents = heads
+            for patch, splice in zip(document.outgoing, splices, strict=False):
+                assert (patch.ops, patch.parents) == (compose([splice]), parents)
+                parents = (patch.id,)
+
+        return Trial(run, sound, lambda: (_done(document), document.text, document.heads))
+
+    return fresh
+
+
+@operation
 def Document_commit_of_a_message(chance: random.Random) -> Callable[[], Trial]:  # noqa: N802
     patches = a_history(chance, 2)
 
@@ -262,6 +322,43 @@ def Document_commit_of_a_message(chance: random.Random) -> Callable[[], Trial]: 
 def Document_receive(chance: random.Random) -> Callable[[], Trial]:  # noqa: N802
     patches = a_history(chance, 3)
     return _document(patches[:-4], _type, lambda document: document.receive(patches[-4:]), may_grow=True)
+
+
+@operation
+def Document_receive_of_one(chance: random.Random) -> Callable[[], Trial]:  # noqa: N802
+    """Which stands on all that is there."""
+    *patches, last = _in_a_row(chance, 6)
+    return _document(patches, _nothing, lambda document: document.receive([last]), True, False)
+
+
+@operation
+def Document_receive_of_one_in_bytes(chance: random.Random) -> Callable[[], Trial]:  # noqa: N802
+    *patches, last = (Patch.from_bytes(patch.to_bytes()) for patch in _in_a_row(chance, 6))
+    return _document(patches, _nothing, lambda document: document.receive([last]), True, False)
+
+
+@operation
+def Document_receive_of_many(chance: random.Random) -> Callable[[], Trial]:  # noqa: N802
+    """Concurrent ones and doubles among them."""
+    patches = a_history(chance, 4)
+    given = [*patches[3:], *patches[:6]]
+    return _document(patches[:4], _nothing, lambda document: document.receive(given), True, False)
+
+
+@operation
+def Document_receive_of_many_in_bytes(chance: random.Random) -> Callable[[], Trial]:  # noqa: N802
+    patches = _in_a_row(chance, 20)
+    given = [Patch.from_bytes(patch.to_bytes()) for patch in patches[2:]]
+    return _document(patches[:2], _nothing, lambda document: document.receive(given), True, False)
+
+
+def _in_a_row(chance: random.Random, count: int) -> list[Patch]:
+    document = a_document("one")
+    return [type_in(document, chance) for _ in range(count)]
+
+
+def _nothing(document: Document) -> None:
+    pass
 
 
 @operation

@@ -12,6 +12,7 @@ import contextlib
 import importlib
 import inspect
 import io
+import keyword
 import os
 import re
 import subprocess
@@ -152,6 +153,17 @@ def test_what_the_readme_says_is_not_there_yet_is_not_there() -> None:
 def test_the_readme_tells_every_public_name() -> None:
     told = set(re.findall(r"\w+", " ".join(re.findall(r"`[^`\n]+`", read(README)))))
     assert not set(syncstring.__all__) - told
+
+
+def test_what_the_readme_says_that_each_name_has_is_there() -> None:
+    rows = re.findall(r"^\| (`\w+`[^|]*) \| ([^|]*) \|$", section(README, "The library"), re.M)
+    assert rows
+    for names, told in rows:
+        owners = [getattr(syncstring, name) for name in re.findall(r"`(\w+)`", names)]
+        had = set().union(*(classes().get(owner.__name__, ()) for owner in owners))
+        if had:
+            told_names = set(re.findall(r"`([a-z_]\w*)`", told)) - set(keyword.kwlist)
+            assert not told_names - had, names
 
 
 def test_the_readme_tells_every_command() -> None:

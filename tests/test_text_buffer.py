@@ -49,6 +49,8 @@ def logged(splices: list[Splice]) -> SpliceLog:
 
 def same(built: str, expected: str) -> None:
     assert built == expected
+    if len(expected) == 1 and expected < "Ā":
+        return  # CPython keeps one of each, perhaps with its UTF-8 beside it
     # A str wider than its text needs would compare as different elsewhere: CPython trusts the widths.
     assert sys.getsizeof(built) == sys.getsizeof("".join([expected[:1], expected[1:]]))
 
