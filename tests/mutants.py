@@ -67,8 +67,15 @@ class Fault(NamedTuple):
 
     @property
     def compiled(self) -> list[str]:
-        """The modules that have to be built anew."""
-        return sorted({Path(change.file).stem for change in self.changes if change.file.endswith(".pyx")})
+        """The modules that have to be built anew: of a `.pxd`, whoever takes something from it, too."""
+        changed = {Path(change.file) for change in self.changes if change.file.endswith((".pyx", ".pxd"))}
+        shared = [f"from syncstring.{path.stem} cimport" for path in changed if path.suffix == ".pxd"]
+        users = [
+            path
+            for path in (ROOT / "syncstring").glob("*.pyx")
+            if any(line in path.read_text(encoding="utf-8") for line in shared)
+        ]
+        return sorted({path.stem for path in [*changed, *users]})
 
 
 class Verdict(NamedTuple):
@@ -250,17 +257,22 @@ FAULTS: list[Fault] = [
         "the walker's window is dropped before its last patch is walked",
         "merge::test_the_tip_holds_the_merge_of_what_has_arrived_after_every_call merge document",
         (
-            "merge.py",
-            "if end == at and graph.critical_ceiling(at + 1) == at + 1:",
-            "if graph.critical_ceiling(at + 1) == at + 1:",
+            "_tip.pyx",
+            "if graph.critical_below(at) == at and graph.critical_above(at + 1) == at + 1:",
+            "if graph.critical_above(at + 1) == at + 1:",
+        ),
+        (
+            "_tip.pyx",
+            "end = min(stop, graph.chain_end(at))",
+            "end = min(stop, max(at + 1, graph.chain_end(at)))",
         ),
     ),
     fault(
         "a walker goes on from a version that is critical no more",
         "merge::test_the_tip_holds_the_merge_of_what_has_arrived_after_every_call merge document",
         (
-            "merge.py",
-            "while walkers and graph.critical_floor(walkers[-1].base) != walkers[-1].base:",
+            "_tip.pyx",
+            "while walker is not None and graph.critical_below(walker.base) != walker.base:",
             "while False:",
         ),
     ),
@@ -338,12 +350,17 @@ FAULTS: list[Fault] = [
     fault(
         "the kernel reads counts beyond 2^53",
         "patch::test_a_count_is_at_most_what_json_numbers_hold_exactly patch",
-        ("_values.pyx", " or result >> 55 else <int64_t>result", " else <int64_t>result"),
+        ("_bytes.pxd", " or result >> 55 else <int64_t>result", " else <int64_t>result"),
     ),
     fault(
         "the parents of a view stand in the order of their arrival",
         "values::test_parents_ascend_by_id_however_they_arrived values",
         ("_values.pyx", "                ids.sort()\n", ""),
+    ),
+    fault(
+        "a section may go on behind what was compressed",
+        "vectors::test_a_section_ends_where_what_was_compressed_ends",
+        ("pack.py", "    if reader and (reader.unused_data or not reader.eof):", "    if False:"),
     ),
     fault(
         "a pack counts inserted text in UTF-16 units",
