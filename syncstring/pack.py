@@ -360,11 +360,13 @@ def _unpacked(data: bytes) -> bytes:
     if not 0 <= size <= MAX_SECTION:
         raise ValueError(f"it would have {size:,} bytes; at most {MAX_SECTION:,} are allowed")
     rest = data[start:]
+    reader: Any = None
     if method == _PLAIN:
         raw = rest
     elif method == _DEFLATE:
+        reader = zlib.decompressobj(-zlib.MAX_WBITS)
         try:
-            raw = zlib.decompressobj(-zlib.MAX_WBITS).decompress(rest, size + 1)
+            raw = reader.decompress(rest, size + 1)
         except zlib.error as error:
             if str(error).startswith("Error -4 "):  # so `zlib` says that memory ran out
                 raise MemoryError from None
@@ -379,6 +381,8 @@ def _unpacked(data: bytes) -> bytes:
         raise UnsupportedVersion(f"a section compressed by method {method}; upgrade syncstring")
     if len(raw) != size or zlib.crc32(raw) != check:
         raise ValueError("its checksum is wrong")
+    if reader and (reader.unused_data or not reader.eof):
+        raise ValueError("its compressed data ends elsewhere")
     return raw
 
 
