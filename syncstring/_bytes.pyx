@@ -13,6 +13,8 @@ from libc.string cimport memcmp, memcpy
 
 from syncstring._events cimport DELETE, INSERT, EventLog
 
+__all__ = []
+
 cdef extern from "Python.h":
     int PyUnicode_KIND(object text)
     void *PyUnicode_DATA(object text)

@@ -2,6 +2,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from weakref import WeakSet
 
+from typing_extensions import disjoint_base
+
 from syncstring._clock import Clocks
 from syncstring._patch import Splice
 from syncstring._tip import Tip
@@ -10,6 +12,7 @@ from syncstring.rules import Id
 
 __all__ = ["Keys"]
 
+@disjoint_base
 class Keys:
     """What a document does at every keystroke, its own and others'."""
 

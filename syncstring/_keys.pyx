@@ -43,6 +43,8 @@ cdef int64_t ENDLESS = <int64_t>1 << 60
 
 
 cdef class Keys:
+    """What a document does at every keystroke, its own and others'."""
+
     cdef public Placed history
     cdef public str session, author
     cdef public list outgoing, _redos
@@ -109,6 +111,15 @@ cdef class Keys:
     def _undos(self, list steps not None):
         self.steps = steps
         self.latelies = 0
+
+    def _splice_any(self, pos, delete, insert):
+        raise NotImplementedError  # `document.py` says what is done where these ways don't lead
+
+    def _commit_any(self, message, now=None):
+        raise NotImplementedError
+
+    def _receive_any(self, patches, stored):
+        raise NotImplementedError
 
     # --- editing ------------------------------------------------------------
 

@@ -13,6 +13,8 @@ __all__ = ["Placed"]
 
 
 cdef class Placed:
+    """What a history holds; and the straight way in, for new patches whose parents are here."""
+
     def place_all(self, list patches not None, list placed not None, Py_ssize_t first=0):
         if not 0 <= first <= len(patches):
             raise IndexError(f"no patch {first} among {len(patches)}")

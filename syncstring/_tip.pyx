@@ -25,6 +25,9 @@ __all__ = ["Tip"]
 
 @cython.final
 cdef class Tip:
+    """The text of everything that a graph has, as far as it was taken in. A remote event costs about its own
+    size."""
+
     def __cinit__(self, EventGraph graph not None):
         self.graph = graph
         self.buffer = TextBuffer()

@@ -25,15 +25,7 @@ from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from syncstring._clock import Clocks, time_above
 from syncstring._diff import diff as diff_texts
-from syncstring._patch import (
-    Ops,
-    Splice,
-    compose,
-    growth,
-    ops_apply,
-    ops_splices,
-    transform,
-)
+from syncstring._patch import Ops, Splice, compose, growth, ops_apply, ops_splices, transform
 from syncstring._tip import Tip
 from syncstring.errors import PatchError, SyncstringError, UnknownVersion
 from syncstring.history import Base, History
@@ -592,8 +584,7 @@ class Document(Shown):
         assert behind or (not self._behind and self._seen is None)
         committed = self.history.merge.text_at(self._shown_heads())
         expected = ops_apply(committed, compose(self._pending))
-        assert self.text == expected, (self.text, expected)
-        assert self.text == str(self._tip.buffer)
+        assert self.text == expected == str(self._tip.buffer), (self.text, expected)
 
 
 def _merges(heads: int) -> int:
