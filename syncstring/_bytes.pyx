@@ -13,6 +13,8 @@ from libc.string cimport memcmp, memcpy
 
 from syncstring._events cimport DELETE, INSERT, EventLog
 
+__all__ = []
+
 cdef extern from "Python.h":
     void *PyUnicode_DATA(object text)
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL

@@ -2,6 +2,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from weakref import WeakSet
 
+from typing_extensions import disjoint_base
+
 from syncstring._clock import Clocks
 from syncstring._patch import Splice
 from syncstring._tip import Tip
@@ -10,6 +12,7 @@ from syncstring.rules import Id
 
 __all__ = ["Keys"]
 
+@disjoint_base
 class Keys:
     """What a document does at every keystroke, its own and others'."""
 
@@ -65,8 +68,3 @@ class Keys:
         the store, whose contents win every conflict. After a `MemoryError`, `receive(())` is enough to be
         told what became of the patches that were taken in.
         """
-    def _splice_any(self, pos: int, delete: int, insert: str) -> None: ...
-    def _commit_any(
-        self, message: str | None, now: tuple[int, int] | None = None
-    ) -> Patch | None: ...
-    def _receive_any(self, patches: Iterable[Patch | Mapping[str, Any]], stored: bool) -> list[Splice]: ...

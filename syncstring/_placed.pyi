@@ -1,11 +1,14 @@
 from typing import Any
 
+from typing_extensions import disjoint_base
+
 from syncstring._graph import EventGraph
 from syncstring._values import Patch
 from syncstring.rules import Id
 
 __all__ = ["Placed"]
 
+@disjoint_base
 class Placed:
     """What a `History` holds; and the straight way in, for new patches whose parents are here."""
 

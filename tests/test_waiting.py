@@ -80,7 +80,7 @@ def held(document: LiveDocument) -> int:
     link = document._traffic.link
     end = time.monotonic() + 10
     threaded = isinstance(document, StoredDocument)
-    while (link.dropped or threaded and link.arrivals) and time.monotonic() < end:
+    while (link.dropped or (threaded and link.arrivals)) and time.monotonic() < end:
         if threaded:
             document.pull()  # what the feed has told since
         time.sleep(0.001)  # another thread's
