@@ -152,7 +152,8 @@ def drawn(figures: dict[str, list[tuple[int, float]]], runs: int) -> str:
         NAMES[name]: [(float(size), value) for size, value in points] for name, points in figures.items()
     }
     foot = [
-        f"CPU time against the number of patches in the document; medians of {runs}. "
+        f"CPU time against the number of patches in the document; "
+        f"{f'medians of {runs} runs' if runs > 1 else 'one run'}. "
         f"The text has {TEXT:,} characters and more.",
         f"{date.today():%Y-%m-%d}, {machine()}",
     ]

@@ -42,6 +42,13 @@ def readme(results: Results) -> str:
         f"""Measured {date.today():%Y-%m-%d} on {machine()}; load average before the first run:
         {results.load:.1f}. Versions: {versions}.""",
     ]
+    if results.missing:
+        parts.append(f"Not measured: {'; '.join(results.missing)}.")
+    if results.cut:
+        parts.append(
+            f"""Of each recording only the first {results.cut:,} transactions were replayed (`--quick`):
+            the targets are meant for the whole."""
+        )
     if found := judged(results):
         parts += [
             "## Targets",
@@ -51,13 +58,6 @@ def readme(results: Results) -> str:
             markdown([HEAD, *map(list, found)]),
             verdict(found),
         ]
-    if results.missing:
-        parts.append(f"Not measured: {'; '.join(results.missing)}.")
-    if results.cut:
-        parts.append(
-            f"""Of each recording only the first {results.cut:,} transactions were replayed (`--quick`):
-            the targets are meant for the whole."""
-        )
     parts += [
         "## How",
         f"""Recorded editing histories are replayed, keystroke by keystroke: traces of

@@ -14,7 +14,7 @@ WIDTH, HEIGHT = 300, 210
 LEFT, RIGHT, TOP, BOTTOM = 58, 16, 40, 30
 COLUMNS = 3
 STYLE = """
-text { font: 11px system-ui, sans-serif; fill: #333 }
+text { font: 11px system-ui, sans-serif; fill: #333; paint-order: stroke; stroke: #fff; stroke-width: 3px }
 .title { font-weight: 600; font-size: 12px }
 .foot { fill: #777 }
 .grid { stroke: #e4e4e4 }

@@ -47,3 +47,4 @@ cdef str session_at(Reading *reading)
 cdef tuple ops_in(bytes raw, Py_ssize_t at)
 cdef int put_ops_in(EventLog graph, bytes raw, Py_ssize_t at) except -1
 cdef bint is_text(const uint8_t *data, Py_ssize_t size) except -1
+cdef tuple plain_delta(str delta)

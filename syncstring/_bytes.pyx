@@ -16,7 +16,9 @@ from syncstring._events cimport DELETE, INSERT, EventLog
 __all__ = []
 
 cdef extern from "Python.h":
+    int PyUnicode_KIND(object text)
     void *PyUnicode_DATA(object text)
+    unsigned int PyUnicode_READ(int kind, void *data, Py_ssize_t index)
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
     str PyUnicode_DecodeUTF8(const char *data, Py_ssize_t size, const char *errors)
 
@@ -175,3 +177,38 @@ cdef bint is_text(const uint8_t *data, Py_ssize_t size) except -1:
                 return False
             return True
     return True
+
+
+cdef tuple plain_delta(str delta):
+    """The operations of a row's delta that has its one spelling and nothing escaped; else None."""
+    cdef int kind = PyUnicode_KIND(delta)
+    cdef void *data = PyUnicode_DATA(delta)
+    cdef Py_ssize_t n = len(delta), i = 0, start
+    cdef unsigned int sign = 0, unit, before = 0
+    cdef int64_t number
+    cdef list ops = []
+    while i < n:
+        before, sign = sign, PyUnicode_READ(kind, data, i)
+        i += 1
+        start, number = i, 0
+        while i < n:
+            unit = PyUnicode_READ(kind, data, i)
+            if unit == 9:
+                break
+            if unit == 37 or unit == 0 or 0xD800 <= unit <= 0xDFFF:
+                return None
+            if sign != 43:
+                if not 48 <= unit <= 57 or i == start and unit == 48 or i - start == 15:
+                    return None
+                number = 10 * number + (unit - 48)
+            i += 1
+        if i == start or sign == before or sign not in (43, 45, 61):
+            return None
+        if sign == 43:
+            ops.append(delta[start:i])
+        else:
+            ops.append(number if sign == 61 else -number)
+        i += 1
+        if i == n:  # a tab at the end
+            return None
+    return None if sign == 61 else tuple(ops)

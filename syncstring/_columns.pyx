@@ -16,10 +16,11 @@ from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.stdlib cimport qsort
 
-from syncstring._events cimport DELETE, INSERT, JUDGED, KEEP, grown
+from syncstring._events cimport DELETE, INSERT, JUDGED, KEEP
 from syncstring._graph cimport EventGraph
-from syncstring._runs cimport Bytes, Column, alike, bounded, count_of, end_of, next_of, number_of, open_column
-from syncstring._runs cimport run_of, text_of
+from syncstring._memory cimport grown
+from syncstring._runs cimport Bytes, Column, alike, bounded, count_of, end_of, next_of, number_of
+from syncstring._runs cimport numbers_of, open_column, run_of, text_of
 
 __all__ = ["read_columns"]
 
@@ -31,10 +32,20 @@ cdef enum:
     MAX_SESSION = 48
     MAX_AUTHOR = 256                   # bytes of UTF-8
     MAX_MESSAGE = 4096
+    MANY = 1 << 16                     # events that are worth a block of their own
     NEAR_A_ROW = 6000                  # code points, operations and parents together: below it no row is too long
-cdef int64_t MAX_TIME = (<int64_t>1 << 53) - 1      # also the greatest count of an operation
-cdef int64_t WILD_TIME = <int64_t>1 << 52
-cdef int64_t WILD_STEP = <int64_t>1 << 32
+
+cdef extern from *:
+    """
+    #define MAX_TIME (((int64_t)1 << 53) - 1)
+    #define WILD_TIME ((int64_t)1 << 52)
+    #define WILD_STEP ((int64_t)1 << 32)
+    #define ENDLESS ((int64_t)1 << 60)
+    """
+    const int64_t MAX_TIME             # also the greatest count of an operation
+    const int64_t WILD_TIME
+    const int64_t WILD_STEP
+    const int64_t ENDLESS              # above any text's length
 
 cdef struct Shape:
     const uint8_t *kinds
@@ -56,6 +67,14 @@ cdef str session_of(Bytes *data):
     if not session:
         raise ValueError("a session without a name")
     return session
+
+
+cdef list sessions_of(Bytes *data, int64_t count):
+    cdef list sessions = []
+    cdef int64_t i
+    for i in range(count):
+        sessions.append(session_of(data))
+    return sessions
 
 
 # --- the graph --------------------------------------------------------------------------------------------
@@ -87,25 +106,23 @@ cdef class _Pack:
 
     # Names. What the graph doesn't know yet is numbered as it will be, and entered when all was read.
 
-    cdef int32_t *numbered(self, list names, dict index, list new) except NULL:
-        cdef int32_t *result = <int32_t *>grown(NULL, max(1, len(names)), sizeof(int32_t))
+    cdef int number(self, list names, dict index, list new, int32_t **numbers) except -1:
         cdef Py_ssize_t i, known = len(index)
         cdef dict fresh = {}
         cdef object number
-        try:
-            for i in range(len(names)):
-                number = index.get(names[i])
-                if number is None:
-                    number = fresh.get(names[i])
-                if number is None:
-                    number = known + len(fresh)
-                    fresh[names[i]] = number
-                    new.append(names[i])
-                result[i] = number
-        except BaseException:
-            PyMem_Free(result)
-            raise
-        return result
+        cdef str name
+        numbers[0] = <int32_t *>grown(NULL, max(1, len(names)), sizeof(int32_t))
+        for i in range(len(names)):
+            name = names[i]
+            number = index.get(name)
+            if number is None:
+                number = fresh.get(name)
+            if number is None:
+                number = known + len(fresh)
+                fresh[name] = number
+                new.append(name)
+            numbers[0][i] = number
+        return 0
 
     cdef int read_graph(self, Bytes *data, bint stubs) except -1:
         cdef EventGraph graph = self.graph
@@ -116,14 +133,14 @@ cdef class _Pack:
         cdef list names, times
         self.count = n = count_of(data, MAX_PATCHES)
         table = count_of(data, min(n, data.stop - data.at))
-        names = [session_of(data) for i in range(table)]
+        names = sessions_of(data, table)
         open_column(data, n, &lanes)
         open_column(data, n, &milliseconds)
         open_column(data, n, &rests)
         open_column(data, n, &numbers)
         others = bounded(data)
-        times = [number_of(data) for i in range(others)]
-        self.outside = [(times[i], session_of(data)) for i in range(others)]
+        times = numbers_of(data, others)
+        self.outside = list(zip(times, sessions_of(data, others)))
         for i in range(others):
             if not 1 <= times[i] <= MAX_TIME or i and not self.outside[i - 1] < self.outside[i]:
                 raise ValueError(f"{self.outside[i]} among the parents outside, which ascend")
@@ -147,11 +164,11 @@ cdef class _Pack:
         self.length = self.first + n
         if self.length > 0x7fffffff:
             raise MemoryError("a history holds at most 2^31 patches")
-        graph.make_room(self.length)
+        graph.make_room(self.length, n >= MANY)
         graph.make_place(self.length)
         graph.need_parents(graph.parent_start[self.first] + total)
         self.sessions = []
-        self.session = self.numbered(names, graph.session_index, self.sessions)
+        self.number(names, graph.session_index, self.sessions, &self.session)
         self.named = len(graph.session_index) + len(self.sessions)
         self.read_lanes(&lanes, table)
         self.read_times(&milliseconds, &rests)
@@ -172,15 +189,15 @@ cdef class _Pack:
                 i += 1
         return 0
 
-    cdef int read_times(self, Column *milliseconds, Column *rests) except -1:
+    cdef int read_times(self, Column *steps, Column *beyond) except -1:
         cdef int64_t *time = self.graph.time
-        cdef int64_t whole = 0, rest = -1, step, beyond
+        cdef Column milliseconds = steps[0], rests = beyond[0]
+        cdef int64_t whole = 0, rest = -1, step
         cdef Py_ssize_t i
         for i in range(self.first, self.length):
-            step = next_of(milliseconds)
-            beyond = next_of(rests)
+            step = next_of(&milliseconds)
+            rest = next_of(&rests) + (0 if step else rest + 1)
             whole += step
-            rest = beyond if step else beyond + rest + 1
             if not 0 <= whole <= MAX_TIME // 1000 or not 0 <= rest < 1000:
                 raise ValueError(f"a time of {whole} ms and {rest} µs")
             time[i] = 1000 * whole + rest
@@ -211,8 +228,10 @@ cdef class _Pack:
         cdef EventGraph graph = self.graph
         cdef int32_t *parents = graph.parents
         cdef int64_t *time = graph.time
-        cdef int64_t at = graph.parent_start[self.first], stop = at + total, number, newest
-        cdef Py_ssize_t event = self.first, end, parent, i
+        cdef int64_t *parent_start = graph.parent_start
+        cdef Column away = distances[0]
+        cdef int64_t at = parent_start[self.first], stop = at + total, number, newest, distance
+        cdef Py_ssize_t event = self.first, end, parent
         while event < self.length:
             number = alike(numbers)
             end = event + number
@@ -224,16 +243,19 @@ cdef class _Pack:
                     raise ValueError(f"patch {event - self.first} has {number} parents of {stop - at} that are left")
                 newest = 0
                 if number == 1:
-                    parent = self.parent(event, next_of(distances), others, outside)
+                    distance = next_of(&away)
+                    parent = event - distance
+                    if distance <= 0 or parent < self.first:
+                        parent = self.parent(event, distance, others, outside)
                     parents[at] = <int32_t>parent
                     newest = time[parent]
                 elif number:
-                    newest = self.read_many(event, distances, parents + at, number, others, outside)
+                    newest = self.read_many(event, &away, parents + at, number, others, outside)
                 if time[event] <= newest or time[event] >= WILD_TIME and time[event] - newest > WILD_STEP:
                     self.flaw_of_time(event, newest)
                 at += number
                 event += 1
-                graph.parent_start[event] = at
+                parent_start[event] = at
         if at != stop:
             raise ValueError(f"{stop - at} parents of nobody")
         return 0
@@ -272,7 +294,9 @@ cdef class _Pack:
         cdef list names
         cdef str text
         table = count_of(data, min(self.count, data.stop - data.at))
-        names = [text_of(data, MAX_AUTHOR, "an author") for i in range(table)]
+        names = []
+        for i in range(table):
+            names.append(text_of(data, MAX_AUTHOR, "an author"))
         open_column(data, self.count, &by)
         open_column(data, self.count, &walls)
         self.read_messages(data)
@@ -286,12 +310,12 @@ cdef class _Pack:
         text = text_of(data, data.stop - data.at, "a text")
         end_of(data)
         # As above.
-        graph.need_ops(graph.op_start[self.first] + some + i)
+        graph.need_ops(graph.op_start[self.first] + some + i, self.count >= MANY)
         self.writers = <Writer *>PyMem_Calloc(max(1, self.named), sizeof(Writer))
         if self.writers == NULL:
             raise MemoryError
         self.authors = []
-        self.author = self.numbered(names, graph.author_index, self.authors)
+        self.number(names, graph.author_index, self.authors, &self.author)
         self.read_walls(&by, &walls, table)
         self.read_ops(&kinds, shapes, &firsts, some, &counts, i, len(text))
         graph.pool.length = graph.text_start[self.first]
@@ -300,7 +324,7 @@ cdef class _Pack:
 
     cdef int read_messages(self, Bytes *data) except -1:
         cdef int64_t count = bounded(data), i
-        cdef list gaps = [number_of(data) for i in range(count)]
+        cdef list gaps = numbers_of(data, count)
         cdef object at = 0
         self.messages = {}
         for i in range(count):
@@ -336,61 +360,94 @@ cdef class _Pack:
                 kind += 1
         return table
 
-    cdef int read_walls(self, Column *by, Column *walls, int64_t table) except -1:
+    cdef int read_walls(self, Column *authors, Column *steps, int64_t table) except -1:
         cdef EventGraph graph = self.graph
+        cdef Column by = authors[0], walls = steps[0]
+        cdef int64_t *time = graph.time
+        cdef int64_t *wall = graph.wall
+        cdef int32_t *session = graph.session
+        cdef int32_t *author = graph.author
         cdef Writer *writer
-        cdef int64_t author, step
+        cdef int64_t number, known
         cdef Py_ssize_t event
         for event in range(self.named):
             self.writers[event].author = -1
         for event in range(self.first, self.length):
-            writer = &self.writers[graph.session[event]]
-            author = next_of(by)
-            if author:
-                if not 0 < author <= table:
-                    raise ValueError(f"no entry {author - 1} in a table of {table}")
-                writer.author = self.author[author - 1]
+            writer = &self.writers[session[event]]
+            number = next_of(&by)
+            if number:
+                if not 0 < number <= table:
+                    raise ValueError(f"no entry {number - 1} in a table of {table}")
+                writer.author = self.author[number - 1]
             elif writer.author < 0:
                 raise ValueError(f"patch {event - self.first}: nobody wrote it")
-            graph.author[event] = writer.author
-            step = next_of(walls)
-            writer.drift += step
-            graph.wall[event] = graph.time[event] - graph.time[event] % 1000 + writer.drift
-            if not 0 <= graph.wall[event] <= MAX_TIME:
-                raise ValueError(f"patch {event - self.first}: wall is {graph.wall[event]}; it lies in 0 .. 2^53 - 1")
+            author[event] = writer.author
+            writer.drift += next_of(&walls)
+            known = time[event] - time[event] % 1000 + writer.drift
+            if not 0 <= known <= MAX_TIME:
+                raise ValueError(f"patch {event - self.first}: wall is {known}; it lies in 0 .. 2^53 - 1")
+            wall[event] = known
         return 0
 
-    cdef int read_ops(self, Column *kinds, int64_t shapes, Column *firsts, int64_t some, Column *counts,
+    cdef int read_ops(self, Column *shapes, int64_t table, Column *begun, int64_t some, Column *counted,
                       int64_t others, int64_t text) except -1:
+        # Everything is local: what is written through one pointer might else change what another says.
         cdef EventGraph graph = self.graph
-        cdef int64_t *ops = graph.ops + graph.op_start[self.first]
+        cdef Column kinds = shapes[0], firsts = begun[0], counts = counted[0]
         cdef int64_t op = graph.op_start[self.first], place = graph.text_start[self.first]
-        cdef int64_t number, count, at, inserted, consumed, before, start
-        cdef Py_ssize_t event, i
+        cdef int64_t *ops = graph.ops + op
+        cdef int64_t *op_start = graph.op_start
+        cdef int64_t *text_start = graph.text_start
+        cdef int64_t *sizes = graph.size
+        cdef int64_t *parent_start = graph.parent_start
+        cdef int32_t *parents = graph.parents
+        cdef int32_t *session = graph.session
+        cdef uint8_t *flags = graph.flags
+        cdef int64_t number, count, at, deleted, consumed, before, start
+        cdef Py_ssize_t event, i, known, first
         cdef int kind
         cdef Shape shape
-        cdef Writer *writer
         text += place
         for event in range(self.first, self.length):
-            number = next_of(kinds)
-            if not 0 <= number < shapes:
-                raise ValueError(f"no entry {number} in a table of {shapes}")
+            number = next_of(&kinds)
+            if not 0 <= number < table:
+                raise ValueError(f"no entry {number} in a table of {table}")
             shape = self.shapes[number]
-            writer = &self.writers[graph.session[event]]
-            at = inserted = consumed = 0
+            at = deleted = consumed = 0
             start = place
-            for i in range(shape.length):
+            first = 0
+            if shape.length == 2 and shape.kinds[0] == KEEP and some and others:
+                # Most patches keep something, then insert or delete.
+                consumed = next_of(&firsts) + self.writers[session[event]].end
+                count = next_of(&counts)
+                kind = shape.kinds[1]
+                if not (0 < consumed <= MAX_TIME and 0 < count <= MAX_TIME) or kind == INSERT and count > text - place:
+                    raise ValueError(f"patch {event - self.first} has operations of {consumed} and {count}")
+                some -= 1
+                others -= 1
+                ops[0] = consumed << 2 | KEEP
+                ops[1] = count << 2 | kind
+                ops += 2
+                first = 2
+                at = consumed
+                if kind == INSERT:
+                    place += count
+                    at = min(at + count, MAX_TIME)
+                else:
+                    consumed += count
+                    deleted = count
+            for i in range(first, shape.length):
                 kind = shape.kinds[i]
                 if i == 0 and kind == KEEP:
                     if some == 0:
                         raise ValueError(f"patch {event - self.first} begins at nothing")
                     some -= 1
-                    count = next_of(firsts) + writer.end
+                    count = next_of(&firsts) + self.writers[session[event]].end
                 else:
                     if others == 0:
                         raise ValueError(f"patch {event - self.first} has an operation without a count")
                     others -= 1
-                    count = next_of(counts)
+                    count = next_of(&counts)
                 if not 0 < count <= MAX_TIME:
                     raise ValueError(f"patch {event - self.first} has an operation of {count}")
                 ops[0] = count << 2 | kind
@@ -399,42 +456,36 @@ cdef class _Pack:
                     if count > text - place:
                         raise ValueError(f"patch {event - self.first} inserts more text than there is")
                     place += count
-                    inserted += count
                     at = min(at + count, MAX_TIME)
                 else:
-                    consumed = min(consumed + count, <int64_t>1 << 60)
+                    consumed = min(consumed + count, ENDLESS)
                     if kind == KEEP:
                         at = min(at + count, MAX_TIME)
+                    else:
+                        deleted = min(deleted + count, ENDLESS)
             if shape.length:
-                writer.end = at
+                self.writers[session[event]].end = at
             op += shape.length
-            graph.op_start[event + 1] = op
-            graph.text_start[event + 1] = place
-            i = graph.parent_start[event + 1] - graph.parent_start[event]
-            if place - start + shape.length + i > NEAR_A_ROW:
+            op_start[event + 1] = op
+            text_start[event + 1] = place
+            known = parent_start[event + 1] - parent_start[event]
+            if place - start + shape.length + known > NEAR_A_ROW:
                 self.near.append(event)
-            graph.flags[event] = 0
-            graph.size[event] = -1
             # On one parent whose text is known, or none, the verdict is at hand. A misfit is left to whoever merges.
             before = -1
-            if i == 0:
+            if known == 0:
                 before = 0
-            elif i == 1 and graph.flags[graph.last_parent(event)] & JUDGED:
-                before = graph.size[graph.last_parent(event)]
+            elif known == 1 and flags[parents[parent_start[event]]] & JUDGED:
+                before = sizes[parents[parent_start[event]]]
             if consumed <= before:
-                self.judged(event, before + inserted, shape.kinds, shape.length, ops)
+                sizes[event] = before + place - start - deleted
+                flags[event] = JUDGED
+            else:
+                sizes[event] = -1
+                flags[event] = 0
         if some or others or place != text:
             raise ValueError(f"{some + others} counts and {text - place} code points belong to no patch")
         return 0
-
-    cdef void judged(self, Py_ssize_t event, int64_t size, const uint8_t *kinds, Py_ssize_t length,
-                     const int64_t *ops) noexcept:
-        cdef Py_ssize_t i
-        for i in range(length):
-            if kinds[i] == DELETE:
-                size -= ops[i - length] >> 2
-        self.graph.size[event] = size
-        self.graph.flags[event] = JUDGED
 
     cdef int bare(self) except -1:
         """Patches of which the graph alone was read: empty ones by nobody."""

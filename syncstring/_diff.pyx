@@ -160,9 +160,12 @@ cdef inline Outcome _round(
     # `way` is 1 from the front, -1 from the back. With `facing`, the paths from the other end, stops
     # with k[0] where one of them is met.
     cdef Py_ssize_t i = k[0], x, start, stop
+    cdef int32_t left_of, right_of = v[i - 1]
     while i <= last:
         # Diagonals that no path has reached hold -1: the outermost need no case of their own.
-        x = v[i + 1] if v[i - 1] < v[i + 1] else v[i - 1] + 1
+        left_of = right_of             # one round writes every other diagonal only
+        right_of = v[i + 1]
+        x = max(left_of + 1, right_of)
         if x < n and x - i < m:
             if a[way * x] == b[way * (x - i)]:
                 start = x

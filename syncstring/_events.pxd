@@ -2,6 +2,7 @@
 
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
+from syncstring._memory cimport grown
 from syncstring._text cimport TextPool
 
 # Operations are packed into one int64 each: length << 2 | kind.
@@ -18,13 +19,11 @@ cdef enum:
     JUDGED = 2        # the verdict is known (and so is `size`)
 
 
-cdef void *grown(void *block, Py_ssize_t count, Py_ssize_t size) except NULL
-
-
 cdef class EventLog:
     cdef readonly TextPool pool        # inserted texts, one after another in arrival order
     cdef readonly Py_ssize_t length    # events
     cdef Py_ssize_t capacity
+    cdef void *slab                    # NULL, or what the columns with an entry an event are parts of
     # One entry an event:
     cdef int64_t *time
     cdef int64_t *wall
@@ -39,6 +38,7 @@ cdef class EventLog:
     cdef int32_t *parents              # ascending for each event
     cdef Py_ssize_t parents_capacity
     cdef int64_t *ops
+    cdef void *ops_block               # which they lie in
     cdef Py_ssize_t ops_capacity
     cdef list sessions, authors
     cdef dict session_index, author_index, messages
@@ -50,7 +50,8 @@ cdef class EventLog:
     cdef list lanes                    # session index -> Lane: its events by time
     cdef readonly list misfits         # events judged not to fit, in the order of judging
 
-    cdef int make_room(self, Py_ssize_t events) except -1
+    cdef void columns(self, void ***column, Py_ssize_t *width) noexcept
+    cdef int make_room(self, Py_ssize_t events, bint together=*) except -1
     cdef int put(self, int64_t time, str session, str author, int64_t wall) except -1
     cdef int32_t author_number(self, str author) except -1
     cdef int32_t session_new(self, str session) except -1
@@ -61,7 +62,7 @@ cdef class EventLog:
     cdef void count_in(self) noexcept
     cdef Py_ssize_t session_number(self, str session) except -2
     cdef int need_parents(self, Py_ssize_t room) except -1
-    cdef int need_ops(self, Py_ssize_t room) except -1
+    cdef int need_ops(self, Py_ssize_t room, bint together=*) except -1
     cdef int name(self, list sessions, list authors) except -1
     cdef int index(self, Py_ssize_t start, Py_ssize_t stop) except -1
     cdef void unindex(self, Py_ssize_t start) noexcept

@@ -10,88 +10,21 @@ Doesn't know versions, ancestry or merging (`_graph`), nor rows and their rules 
 """
 
 cimport cython
-from cpython.mem cimport PyMem_Free, PyMem_Realloc
+from cpython.mem cimport PyMem_Free
 from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
-from libc.stdlib cimport qsort
-from libc.string cimport memmove
+from libc.string cimport memcpy
 
+from syncstring._lane cimport Lane
+from syncstring._memory cimport big_block, grown
 from syncstring._text cimport TextPool
 
 __all__ = ["EventLog", "name_hash"]
 
 
-cdef void *grown(void *block, Py_ssize_t count, Py_ssize_t size) except NULL:
-    cdef void *result = PyMem_Realloc(block, count * size)
-    if result == NULL:
-        raise MemoryError
-    return result
-
-
-@cython.final
-cdef class Lane:
-    """The events of one session, ascending by time: the index from ids to events."""
-    cdef int32_t *event
-    cdef Py_ssize_t length, capacity
-
-    def __dealloc__(self):
-        PyMem_Free(self.event)
-
-    cdef Py_ssize_t bisect(self, const int64_t *times, int64_t time) noexcept:
-        # Most look-ups are of the newest: look there first.
-        cdef Py_ssize_t low = 0, high = self.length, middle
-        if high and times[self.event[high - 1]] < time:
-            return high
-        while low < high:
-            middle = (low + high) >> 1
-            if times[self.event[middle]] < time:
-                low = middle + 1
-            else:
-                high = middle
-        return low
-
-    cdef int reserve(self, Py_ssize_t more=1) except -1:
-        """Room for some more."""
-        cdef Py_ssize_t room
-        if self.length + more > self.capacity:
-            room = max(8, self.length + more, 2 * self.capacity)
-            self.event = <int32_t *>grown(self.event, room, sizeof(int32_t))
-            self.capacity = room
-        return 0
-
-    cdef void insert(self, Py_ssize_t at, Py_ssize_t event) noexcept:
-        memmove(self.event + at + 1, self.event + at, (self.length - at) * sizeof(int32_t))
-        self.event[at] = <int32_t>event
-        self.length += 1
-
-    cdef int sort(self, const int64_t *times, Py_ssize_t start) except -1:
-        """Bring what was appended from `start` on to its place. O(k log k) for k that come after the earliest."""
-        cdef Py_ssize_t i, first = start
-        cdef int64_t least = times[self.event[start]]
-        cdef Timed *timed
-        for i in range(start, self.length):
-            least = min(least, times[self.event[i]])
-        while first and times[self.event[first - 1]] >= least:
-            first -= 1
-        timed = <Timed *>grown(NULL, self.length - first, sizeof(Timed))
-        for i in range(first, self.length):
-            timed[i - first] = Timed(times[self.event[i]], self.event[i])
-        qsort(timed, self.length - first, sizeof(Timed), _by_time)
-        for i in range(first, self.length):
-            self.event[i] = timed[i - first].event
-        PyMem_Free(timed)
-        return 0
-
-
-cdef struct Timed:
-    int64_t time
-    int32_t event
-
-
-cdef int _by_time(const void *a, const void *b) noexcept nogil:
-    cdef int64_t left = (<const Timed *>a).time, right = (<const Timed *>b).time
-    return (left > right) - (left < right)
+cdef enum:
+    COLUMNS = 9
 
 
 cdef int64_t ENDLESS = <int64_t>1 << 60
@@ -113,33 +46,57 @@ cdef class EventLog:
         self.parent_start[0] = self.op_start[0] = self.text_start[0] = 0
 
     def __dealloc__(self):
-        PyMem_Free(self.time)
-        PyMem_Free(self.wall)
-        PyMem_Free(self.session)
-        PyMem_Free(self.author)
-        PyMem_Free(self.size)
-        PyMem_Free(self.flags)
-        PyMem_Free(self.parent_start)
-        PyMem_Free(self.op_start)
-        PyMem_Free(self.text_start)
+        cdef void **column[COLUMNS]
+        cdef Py_ssize_t width[COLUMNS]
+        cdef int i
+        self.columns(column, width)
+        for i in range(COLUMNS if self.slab == NULL else 0):
+            PyMem_Free(column[i][0])
+        PyMem_Free(self.slab)
         PyMem_Free(self.parents)
-        PyMem_Free(self.ops)
+        PyMem_Free(self.ops_block)
 
-    cdef int make_room(self, Py_ssize_t events) except -1:
-        """Make room for `events` in all; the object stays sound if memory runs out half-way."""
-        cdef Py_ssize_t room
+    cdef void columns(self, void ***column, Py_ssize_t *width) noexcept:
+        """The columns with an entry an event, and the bytes of one."""
+        column[0], width[0] = <void **>&self.time, sizeof(int64_t)
+        column[1], width[1] = <void **>&self.wall, sizeof(int64_t)
+        column[2], width[2] = <void **>&self.size, sizeof(int64_t)
+        column[3], width[3] = <void **>&self.parent_start, sizeof(int64_t)
+        column[4], width[4] = <void **>&self.op_start, sizeof(int64_t)
+        column[5], width[5] = <void **>&self.text_start, sizeof(int64_t)
+        column[6], width[6] = <void **>&self.session, sizeof(int32_t)
+        column[7], width[7] = <void **>&self.author, sizeof(int32_t)
+        column[8], width[8] = <void **>&self.flags, sizeof(uint8_t)
+
+    cdef int make_room(self, Py_ssize_t events, bint together=False) except -1:
+        """Make room for `events` in all; the object stays sound if memory runs out half-way. A great many are
+        best off `together`, in one block of big pages: it took 9 ms to touch what 260,000 events have in small ones."""
+        cdef void **column[COLUMNS]
+        cdef Py_ssize_t width[COLUMNS]
+        cdef Py_ssize_t room = max(events, self.capacity + (self.capacity >> 1)), size = 0
+        cdef int i
+        cdef char *at
+        cdef void *slab
         if events <= self.capacity:
             return 0
-        room = max(events, self.capacity + (self.capacity >> 1))
-        self.time = <int64_t *>grown(self.time, room, sizeof(int64_t))
-        self.wall = <int64_t *>grown(self.wall, room, sizeof(int64_t))
-        self.session = <int32_t *>grown(self.session, room, sizeof(int32_t))
-        self.author = <int32_t *>grown(self.author, room, sizeof(int32_t))
-        self.size = <int64_t *>grown(self.size, room, sizeof(int64_t))
-        self.flags = <uint8_t *>grown(self.flags, room, sizeof(uint8_t))
-        self.parent_start = <int64_t *>grown(self.parent_start, room + 1, sizeof(int64_t))
-        self.op_start = <int64_t *>grown(self.op_start, room + 1, sizeof(int64_t))
-        self.text_start = <int64_t *>grown(self.text_start, room + 1, sizeof(int64_t))
+        self.columns(column, width)
+        if not together and self.slab == NULL:
+            for i in range(COLUMNS):
+                column[i][0] = grown(column[i][0], room + 1, width[i])
+            self.capacity = room
+            return 0
+        room = (room + (room >> 4)) | 7  # so that each column begins at a multiple of 8
+        for i in range(COLUMNS):
+            size += (room + 1) * width[i]
+        slab = big_block(size, &at)
+        for i in range(COLUMNS):
+            memcpy(at, column[i][0], (self.length + 1) * width[i])
+            if self.slab == NULL:
+                PyMem_Free(column[i][0])
+            column[i][0] = at
+            at += (room + 1) * width[i]
+        PyMem_Free(self.slab)
+        self.slab = slab
         self.capacity = room
         return 0
 
@@ -223,14 +180,30 @@ cdef class EventLog:
 
     cdef int64_t *room_for_ops(self, Py_ssize_t count) except NULL:
         """Room for so many operations; their texts go to the pool next."""
-        cdef Py_ssize_t event = self.length, room
-        cdef int64_t at = self.op_start[event]
+        cdef int64_t at = self.op_start[self.length]
         if at + count > self.ops_capacity or self.ops == NULL:
-            room = max(at + count, self.ops_capacity + (self.ops_capacity >> 1) + 16)
-            self.ops = <int64_t *>grown(self.ops, room, sizeof(int64_t))
-            self.ops_capacity = room
-        self.pool.length = self.text_start[event]
+            self.need_ops(max(at + count, self.ops_capacity + (self.ops_capacity >> 1) + 16))
+        self.pool.length = self.text_start[self.length]
         return self.ops + at
+
+    cdef int need_ops(self, Py_ssize_t room, bint together=False) except -1:
+        """Room for so many operations in all, as `make_room` has it."""
+        cdef void *block
+        cdef char *start
+        if room <= self.ops_capacity:
+            return 0
+        if together or self.ops_block != self.ops:
+            block = big_block(room * sizeof(int64_t), &start)
+            if self.ops != NULL:
+                memcpy(start, self.ops, self.op_start[self.length] * sizeof(int64_t))
+            PyMem_Free(self.ops_block)
+            self.ops_block = block
+            self.ops = <int64_t *>start
+        else:
+            self.ops = <int64_t *>grown(self.ops, room, sizeof(int64_t))
+            self.ops_block = self.ops
+        self.ops_capacity = room
+        return 0
 
     cdef int put_ops(self, tuple ops) except -1:
         """The delta."""
@@ -282,13 +255,6 @@ cdef class EventLog:
         if room > self.parents_capacity:
             self.parents = <int32_t *>grown(self.parents, room, sizeof(int32_t))
             self.parents_capacity = room
-        return 0
-
-    cdef int need_ops(self, Py_ssize_t room) except -1:
-        """Room for so many operations in all."""
-        if room > self.ops_capacity:
-            self.ops = <int64_t *>grown(self.ops, room, sizeof(int64_t))
-            self.ops_capacity = room
         return 0
 
     cdef int name(self, list sessions, list authors) except -1:
@@ -405,7 +371,10 @@ cdef class EventLog:
         if index is None:
             return []
         lane = <Lane>self.lanes[index]
-        return [lane.event[at] for at in range(lane.length)]
+        events = []
+        for at in range(lane.length):
+            events.append(lane.event[at])
+        return events
 
     cdef int door(self, Py_ssize_t event) except -1:
         if event < 0 or event >= self.length:
@@ -434,9 +403,11 @@ cdef class EventLog:
 
     def parents_of(self, Py_ssize_t event):
         cdef int64_t index
+        cdef list parents = []
         self.door(event)
-        return tuple([self.parents[index]
-                      for index in range(self.parent_start[event], self.parent_start[event + 1])])
+        for index in range(self.parent_start[event], self.parent_start[event + 1]):
+            parents.append(self.parents[index])
+        return tuple(parents)
 
     def ops_of(self, Py_ssize_t event):
         """The event's delta, as it was given."""

@@ -28,8 +28,7 @@ class EventGraph(EventLog):
     def critical_ceiling(self, prefix: int) -> int:
         """The least critical prefix of at least `prefix` events. O(log n)."""
     def linear_until(self, prefix: int) -> int:
-        """How far a linear stretch reaches from a prefix: every prefix from it to there is critical, if it is
-        one itself; else it goes nowhere. O(log n)."""
+        """How far a linear stretch reaches from a prefix, if that is critical; else the prefix. O(log n)."""
     def prefix_heads(self, prefix: int) -> tuple[int, ...]:
         """The heads of a critical prefix."""
     def stretches(self, start: int, stop: int) -> list[tuple[int, int, bool]]:

@@ -17,12 +17,15 @@ from cpython.mem cimport PyMem_Free
 from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.string cimport memcpy, memmove, memset
 
-from syncstring._events cimport EventLog, grown
+from syncstring._events cimport EventLog
+from syncstring._memory cimport grown
 
 __all__ = ["EventGraph"]
 
 cdef enum:
     CHILDLESS = 0x7fffffff             # above every place
+
+cdef list _NOTHING = []                 # stays empty
 
 
 @cython.final
@@ -111,20 +114,18 @@ cdef class EventGraph(EventLog):
         self.count_in()
         self.place_head(event)
 
-    # Many at once.
-
     cdef int take_in(self, Py_ssize_t stop, list sessions, list authors, dict messages, list near,
                      object vet) except -1:
         """Count in the events from `length` to `stop`, whose columns are written, with names that are new and
         messages by event; then ask `vet(event)` about those of `near`. What raises leaves the graph as it was:
-        `ValueError` where an id stands twice, `LookupError` where it was here already. O(1) an event where each follows the one before it."""
-        cdef Py_ssize_t start = self.length, heads = self.heads_length, ordered = self.ordered
-        cdef Py_ssize_t criticals = self.criticals
+        `ValueError` where an id stands twice, `LookupError` where it was here already. O(1) an event in a chain."""
+        cdef Py_ssize_t start = self.length, heads = self.heads_length, ordered = self.ordered, criticals = self.criticals
         cdef dict critical_heads = self.critical_heads.copy()
         cdef int32_t *head = NULL
         cdef int64_t *critical = NULL
         cdef bint done = False
         try:
+            self.need_head()
             head = <int32_t *>grown(NULL, heads + 1, sizeof(int32_t))
             critical = <int64_t *>grown(NULL, 2 * criticals, sizeof(int64_t))
             memcpy(head, self.head, heads * sizeof(int32_t))
@@ -254,11 +255,13 @@ cdef class EventGraph(EventLog):
                     stop = self.critical_last[top]
                 else:
                     stop = last
-        doomed = []
+        doomed = _NOTHING
         if self.critical_heads:
             for prefix in reversed(self.critical_heads):
                 if <int64_t>prefix <= stop:
                     break
+                if doomed is _NOTHING:
+                    doomed = []
                 doomed.append(prefix)
         interval[0] = top
         end[0] = stop
@@ -282,8 +285,10 @@ cdef class EventGraph(EventLog):
     @property
     def heads(self):
         """The heads of everything, ascending."""
-        cdef Py_ssize_t index
-        return tuple([self.head[index] for index in range(self.heads_length)])
+        cdef list heads = []
+        for index in range(self.heads_length):
+            heads.append(self.head[index])
+        return tuple(heads)
 
     cdef Py_ssize_t critical_below(self, Py_ssize_t prefix) noexcept:
         """The greatest critical prefix of at most `prefix` events."""
@@ -331,8 +336,7 @@ cdef class EventGraph(EventLog):
         return self.critical_above(prefix)
 
     def linear_until(self, Py_ssize_t prefix):
-        """How far a linear stretch reaches from a prefix: every prefix from it to there is critical, if it is
-        one itself; else it goes nowhere. O(log n)."""
+        """How far a linear stretch reaches from a prefix, if that is critical; else the prefix. O(log n)."""
         if not 0 <= prefix <= self.length:
             raise IndexError(f"no prefix of {prefix} among {self.length} events")
         return max(prefix, self.chain_end(prefix))
@@ -533,7 +537,7 @@ cdef class EventGraph(EventLog):
     def heads_at(self, Py_ssize_t prefix):
         """The heads of the first `prefix` events in time order. O(the bubble it lies in), a glance an event."""
         cdef Py_ssize_t first, place
-        cdef list result
+        cdef list result = []
         if prefix < 0 or prefix > self.length:
             raise IndexError(f"no prefix of {prefix} among {self.length} events")
         first = self.critical_below(prefix)
@@ -541,7 +545,6 @@ cdef class EventGraph(EventLog):
             return self.prefix_heads(prefix)
         self.ensure_order(prefix)
         # The bubble's first event has all that lies before the bubble in its history.
-        result = []
         for place in range(first, prefix):
             if self.fate[place] >= prefix:
                 result.append(self.order[place])

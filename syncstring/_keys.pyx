@@ -96,8 +96,12 @@ cdef class Keys:
     @property
     def _undos(self):
         cdef Py_ssize_t i
+        cdef list steps
         if self.latelies:
-            self.steps += [(id_of(self.lately[i], self.session),) for i in range(self.latelies)]
+            steps = []
+            for i in range(self.latelies):
+                steps.append((id_of(self.lately[i], self.session),))
+            self.steps += steps
             self.latelies = 0
         return self.steps
 

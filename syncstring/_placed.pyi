@@ -22,6 +22,7 @@ class Placed:
     _settled: set[Id]
     _placing: list[Patch] | None
 
-    def place_all(self, patches: list[Patch], placed: list[Patch]) -> int:
-        """Place patches in the order given, up to one that takes more: an unknown parent, another content,
-        somebody who waits. How many that were is returned; those that are new are appended to `placed`."""
+    def place_all(self, patches: list[Patch], placed: list[Patch], first: int = 0) -> int:
+        """Place patches from `first` on, in the order given, up to one that takes more: an unknown parent,
+        another content, somebody who waits. Its place in the list is returned; those that are new are
+        appended to `placed`."""

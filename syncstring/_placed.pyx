@@ -13,8 +13,10 @@ __all__ = ["Placed"]
 
 
 cdef class Placed:
-    def place_all(self, list patches not None, list placed not None):
-        return self.place(patches, 0, placed)
+    def place_all(self, list patches not None, list placed not None, Py_ssize_t first=0):
+        if not 0 <= first <= len(patches):
+            raise IndexError(f"no patch {first} among {len(patches)}")
+        return self.place(patches, first, placed)
 
     cdef Py_ssize_t place(self, list patches, Py_ssize_t first, list placed) except -1:
         """How far it went. `placed` may be None."""

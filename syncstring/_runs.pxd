@@ -21,6 +21,7 @@ cdef int64_t number_of(Bytes *data) except? -1
 cdef int64_t count_of(Bytes *data, int64_t most) except -1
 cdef int64_t bounded(Bytes *data) except -1                # a count of what takes at least a byte each
 cdef str text_of(Bytes *data, int64_t most, str what)
+cdef list numbers_of(Bytes *data, int64_t count)
 cdef int end_of(Bytes *data) except -1
 cdef int open_column(Bytes *data, int64_t count, Column *column) except -1
 

@@ -484,11 +484,11 @@ cdef class SpliceLog:
     def splices(self, first, last):
         """Return the splices `first` up to `last` as tuples `(pos, delete, insert)`."""
         cdef Py_ssize_t begin, end, i
+        cdef list splices = []
         begin, end = _range(self, first, last)
-        return [
-            (self.pos[i], self.delete[i], self.pool.get(self.start[i], self.count[i]))
-            for i in range(begin, end)
-        ]
+        for i in range(begin, end):
+            splices.append((self.pos[i], self.delete[i], self.pool.get(self.start[i], self.count[i])))
+        return splices
 
     def truncate(self, n):
         """Forget all but the first `n` splices; the pool keeps their texts."""

@@ -33,6 +33,9 @@ class Tip:
         The splices returned, in order, turn the buffer's text before the call into its text after it. Where
         memory runs out, nothing was taken in.
         """
+    def begin(self) -> None:
+        """`advance` for the first time, where nobody asks what it did: a chain that the history begins with
+        is replayed without a log, in a quarter of the time. Where memory runs out, `taken` tells how far."""
     def show(self, log: SpliceLog) -> None:
         """Do to the buffer what `ahead` found, the graph being what it was then. All or nothing."""
     def ahead(self) -> SpliceLog:

@@ -18,6 +18,7 @@ from syncstring._walker cimport Walker
 from syncstring._weave cimport own_splices
 
 from syncstring._plan import plan
+from syncstring._weave import replay_linear
 
 __all__ = ["Tip"]
 
@@ -33,6 +34,16 @@ cdef class Tip:
         cdef SpliceLog log = self.look()
         self.put(log)
         return log
+
+    def begin(self):
+        cdef Py_ssize_t end = self.graph.chain_end(0)
+        cdef TextBuffer buffer
+        if self.taken == 0 and end > 0:
+            buffer = TextBuffer()
+            replay_linear(self.graph, 0, end, buffer)
+            self.buffer = buffer
+            self.taken = end
+        self.put(self.look())
 
     def show(self, SpliceLog log not None):
         self.put(log)

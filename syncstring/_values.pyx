@@ -21,7 +21,8 @@ from libc.string cimport memcpy
 from hashlib import sha256
 
 from syncstring._bytes cimport (
-    Reading, author_at, is_short, is_text, next_number, ops_in, put_number, put_ops_in, put_session, session_at,
+    Reading, author_at, is_short, is_text, next_number, ops_in, plain_delta, put_number, put_ops_in, put_session,
+    session_at,
 )
 from syncstring._events cimport DELETE, INSERT, KEEP
 from syncstring._graph cimport EventGraph
@@ -35,7 +36,11 @@ __all__ = ["Patch"]
 
 cdef extern from "Python.h":
     object PyType_GenericAlloc(PyTypeObject *kind, Py_ssize_t items)
+    void PyObject_GC_UnTrack(object value)
+    int PyUnicode_IS_COMPACT_ASCII(object text)
+    void *PyUnicode_DATA(object text)
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
+    long long PyLong_AsLongLongAndOverflow(object number, int *overflow) except? -1
 
 cdef enum:
     BYTES = 0x50                       # the first byte, plus what is there or so
@@ -57,6 +62,7 @@ cdef object id_of(int64_t time, str session):
     PyTuple_SET_ITEM(id, 0, number)
     Py_INCREF(session)
     PyTuple_SET_ITEM(id, 1, session)
+    PyObject_GC_UnTrack(id)  # nothing in it leads anywhere: collections needn't look at it
     return id
 
 
@@ -199,6 +205,9 @@ cdef class Patch:
     @classmethod
     def from_row(cls, row):
         cdef Patch patch = Patch.__new__(Patch)
+        if type(row) is dict and _read_row(patch, <dict>row):
+            return patch
+        patch = Patch.__new__(Patch)
         patch.fill(parts_of_row(row))
         return patch
 
@@ -463,3 +472,89 @@ cdef bint _read(Patch patch, const uint8_t *data, Py_ssize_t size) except -1:
         return False
     patch.time_, patch.session_, patch.author_ = time, session, author
     return True
+
+
+# --- rows, in ------------------------------------------------------------
+
+cdef inline bint _is_name(const uint8_t *text, Py_ssize_t size) noexcept:
+    """Whether a session may be called so."""
+    cdef Py_ssize_t i
+    if not 0 < size <= 48:
+        return False
+    for i in range(size):
+        if not (48 <= text[i] <= 57 or 65 <= text[i] <= 90 or 97 <= text[i] <= 122 or text[i] in (45, 95)):
+            return False
+    return True
+
+
+cdef inline int64_t _whole(object number) except -2:
+    """An int below 2^53, or -1."""
+    cdef int over = 0
+    cdef int64_t result
+    if type(number) is not int:
+        return -1
+    result = PyLong_AsLongLongAndOverflow(number, &over)
+    return result if not over and 0 <= result <= MAX_TIME else -1
+
+
+cdef bint _read_row(Patch patch, dict row) except -1:
+    """Fill in a patch from its row; False for whatever isn't plainly fine."""
+    cdef const uint8_t *text
+    cdef Py_ssize_t i, start, size
+    cdef int64_t time, wall, older = 0
+    cdef list parents = []
+    cdef object id = row.get("id"), delta = row.get("delta"), author = row.get("author")
+    cdef object known = row.get("parents"), part
+    if len(row) != 6 or type(row.get("v")) is not int or row["v"] != 1 or type(id) is not list or len(<list>id) != 3:
+        return False
+    if type(delta) is not str or type(author) is not str or type(known) is not str or len(<str>delta) > SMALL:
+        return False
+    part = (<list>id)[0]
+    if type(part) is not str or not PyUnicode_IS_COMPACT_ASCII(part) or len(<str>part) != 40:
+        return False
+    text = <const uint8_t *>PyUnicode_DATA(part)
+    for i in range(40):
+        if not (48 <= text[i] <= 57 or 97 <= text[i] <= 102):
+            return False
+    time, wall = _whole((<list>id)[1]), _whole(row.get("wall"))
+    part = (<list>id)[2]
+    if not 0 < time < MIN_WILD_TIME or wall < 0 or type(part) is not str or not PyUnicode_IS_COMPACT_ASCII(part):
+        return False
+    text = <const uint8_t *>PyUnicode_DATA(part)
+    if not _is_name(text, len(<str>part)):
+        return False
+    patch.time_, patch.wall_, patch.session_ = time, wall, author_at(text, len(<str>part))
+    if not PyUnicode_IS_COMPACT_ASCII(author) or len(<str>author) > 256:
+        return False
+    patch.author_ = author_at(<const uint8_t *>PyUnicode_DATA(author), len(<str>author))
+    if not PyUnicode_IS_COMPACT_ASCII(known):
+        return False
+    text = <const uint8_t *>PyUnicode_DATA(known)
+    size, i = len(<str>known), 0
+    while i < size:
+        older, start = 0, i
+        while i < size and 48 <= text[i] <= 57 and i - start < 16:
+            older = 10 * older + (text[i] - 48)
+            i += 1
+        if i == start or text[start] == 48 or i == size or text[i] != 58 or older >= time:
+            return False
+        i += 1
+        start = i
+        while i < size and text[i] != 9:
+            i += 1
+        if not _is_name(text + start, i - start):
+            return False
+        part = id_of(older, author_at(text + start, i - start))
+        if parents and not parents[len(parents) - 1] < part:
+            return False
+        parents.append(part)
+        i += 1
+        if i == size:  # a tab at the end
+            return False
+    if len(parents) > 8:
+        return False
+    if len(parents) == 1:
+        patch.parent_time, patch.parent_session = parents[0]
+    patch.parents_ = tuple(parents)
+    patch.ops_ = plain_delta(<str>delta)
+    return patch.ops_ is not None

@@ -91,9 +91,7 @@ async def find_document(store: Store, name: str, fresh: Callable[[], str], creat
     raise StoreUnavailable(f"the name {name!r:.80} is changed by others all the time; try again")
 
 
-async def list_documents(
-    store: Store, unread: list[SyncstringError] | None = None
-) -> list[tuple[str, str]]:
+async def list_documents(store: Store, unread: list[SyncstringError] | None = None) -> list[tuple[str, str]]:
     """The name and the key of every document, by name. What can't be read is added to `unread`, or raised:
     `CorruptStore`, `UnsupportedVersion`. O(documents)."""
     found: list[tuple[str, str]] = []

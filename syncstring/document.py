@@ -451,11 +451,22 @@ class Document(Shown):
         self._commit(now)
         if not steps:
             return self._caught_up(None)
-        chain, stands = self._taken_back(steps[-1], now)
-        left, more = steps[:-1], [*others, tuple(patch.id for patch in chain)] if chain else others
-        after = (left, more) if steps is self._undos else (more, left)
-        edit = self._apply_back(chain, steps[-1], stands) if chain else self._caught_up(None)
-        self._undos, self._redos = after
+        step, redoing = steps[-1], steps is not self._undos
+        chain, stands = self._taken_back(step, now)
+        # Neither list is copied: there may be a million steps.
+        left = steps[:-1] if len(steps) < FEW else None
+        before = others[:] if len(others) < FEW else None
+        if chain:
+            others.append(tuple(patch.id for patch in chain))
+        try:
+            edit = self._apply_back(chain, step, stands) if chain else self._caught_up(None)
+        except BaseException:
+            if chain:
+                others = without_last(others, before)
+            self._undos, self._redos = (others, steps) if redoing else (steps, others)
+            raise
+        steps = without_last(steps, left)
+        self._undos, self._redos = (others, steps) if redoing else (steps, others)
         return edit
 
     def revert(self, ref: Ref) -> Edit:

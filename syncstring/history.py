@@ -150,7 +150,9 @@ class History(Placed):
         if stored:
             self._settled.update(patch.id for patch in given)
         went = self.place_all(given, placed)
-        for patch in sorted(given[went:], key=lambda patch: patch.id):
+        rest, went = sorted(given[went:], key=lambda patch: patch.id), 0
+        while went < len(rest):
+            patch = rest[went]
             known = changed.get(patch.id) or self.known(patch.id)
             if known is None:
                 self._take(patch, placed)
@@ -169,6 +171,7 @@ class History(Placed):
                         self._take(patch, placed)
                     else:
                         changed[patch.id] = patch
+            went = self.place_all(rest, placed, went + 1)
         if not changed:
             self._placing = None
             return placed
@@ -308,9 +311,9 @@ class History(Placed):
             if (rest := [id for id in ids if id not in dropped])
         }
         result = list(reversed(dropped.values()))
+        self._settled.difference_update(dropped)
         # Nothing fails from here on.
         self._parked, self._waiting, self.parked_size = parked, waiting, left
-        self._settled.difference_update(dropped)
         return result
 
     def keep_verdicts(self, other: History) -> None:

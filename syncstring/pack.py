@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import lzma
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import groupby, pairwise
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from syncstring._columns import read_columns
 from syncstring._graph import EventGraph
@@ -40,8 +41,6 @@ _MAX_COLUMN: Final = 1 << 22  # numbers in a column, for the same reason
 LEAST_ROOM: Final = 16
 PACK_SIZE: Final = LEAST_ROOM * MAX_PATCHES
 """`room` in a pack: what is compressed, and read, at once. No pack that has no more passes a limit above."""
-
-T = TypeVar("T")
 
 _PLAIN, _DEFLATE, _LZMA = 0, 1, 2
 _FORMAT: Final = 1
@@ -168,14 +167,17 @@ def append(graph: EventGraph, known: bytes, rest: bytes) -> range:
     them; `LookupError` where a parent isn't in the graph, or a patch is already: then one pack is missing or
     two overlap. Whatever is raised, the graph is as it was. No object is made for a patch. O(n).
     """
-    raw = _guarded("graph", known, lambda data: data)
-    return _guarded("body", rest, lambda data: _appended(graph, raw, data))
+    with _Blame("graph", known):
+        raw = _unpacked(known)
+    with _Blame("body", rest):
+        return _events(graph, raw, _unpacked(rest))
 
 
-def _appended(graph: EventGraph, known: bytes, rest: bytes | None, stubs: bool = False) -> range:
-    """All that is said of a pack's patches, or who they are alone; parents outside as `stubs` before them."""
+def _events(graph: EventGraph, known: bytes, rest: bytes | None, stubs: bool = False) -> range:
+    """Append all that is said of a pack's patches, or who they are alone; before them, as `stubs`, parents
+    outside."""
     try:
-        first = read_columns(graph, known, rest, stubs=stubs, vet=lambda event: _vet(graph, event))
+        first = read_columns(graph, known, rest, stubs=stubs, vet=partial(_vet, graph))
     except LookupError:
         if not stubs:
             raise
@@ -193,7 +195,8 @@ def decode_graph(known: bytes) -> list[tuple[Id, tuple[Id, ...]]]:
     """The ids and parents in a graph section, in order. `CorruptStore` says what is wrong with it,
     `UnsupportedVersion` that a later format wrote it."""
     graph = EventGraph()
-    events = _guarded("graph", known, lambda data: _appended(graph, data, None, stubs=True))
+    with _Blame("graph", known):
+        events = _events(graph, _unpacked(known), None, stubs=True)
     patches = (Patch.of_event(graph, event) for event in events)
     return [(patch.id, patch.parents) for patch in patches]
 
@@ -201,8 +204,10 @@ def decode_graph(known: bytes) -> list[tuple[Id, tuple[Id, ...]]]:
 def decode(known: bytes, rest: bytes) -> list[Patch]:
     """The patches of a pack, in order, as views of a graph that they share. Raises as `decode_graph` does."""
     graph = EventGraph()
-    raw = _guarded("graph", known, lambda data: data)
-    events = _guarded("body", rest, lambda data: _appended(graph, raw, data, stubs=True))
+    with _Blame("graph", known):
+        raw = _unpacked(known)
+    with _Blame("body", rest):
+        events = _events(graph, raw, _unpacked(rest), stubs=True)
     return [Patch.of_event(graph, event) for event in events]
 
 
@@ -215,7 +220,8 @@ def encode_text(text: str) -> bytes:
 
 def decode_text(data: bytes) -> str:
     """`encode_text` back. Raises as `decode_graph` does."""
-    return _guarded("text", data, read_text)
+    with _Blame("text", data):
+        return read_text(_unpacked(data))
 
 
 # --- columns ----------------------------------------------------------------------------------------------
@@ -354,10 +360,17 @@ def _unpacked(data: bytes) -> bytes:
     if not 0 <= size <= MAX_SECTION:
         raise ValueError(f"it would have {size:,} bytes; at most {MAX_SECTION:,} are allowed")
     rest = data[start:]
+    reader: Any = None
     if method == _PLAIN:
         raw = rest
     elif method == _DEFLATE:
-        raw = zlib.decompressobj(-zlib.MAX_WBITS).decompress(rest, size + 1)
+        reader = zlib.decompressobj(-zlib.MAX_WBITS)
+        try:
+            raw = reader.decompress(rest, size + 1)
+        except zlib.error as error:
+            if str(error).startswith("Error -4 "):  # so `zlib` says that memory ran out
+                raise MemoryError from None
+            raise
     elif method == _LZMA:
         try:
             reader = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=_FILTERS)
@@ -368,17 +381,24 @@ def _unpacked(data: bytes) -> bytes:
         raise UnsupportedVersion(f"a section compressed by method {method}; upgrade syncstring")
     if len(raw) != size or zlib.crc32(raw) != check:
         raise ValueError("its checksum is wrong")
+    if reader and (reader.unused_data or not reader.eof):
+        raise ValueError("its compressed data ends elsewhere")
     return raw
 
 
-def _guarded(what: str, data: bytes, read: Callable[[bytes], T]) -> T:
-    """Read a section; whatever goes wrong is its fault, save that memory runs out or something isn't here."""
-    try:
-        return read(_unpacked(data))
-    except UnsupportedVersion:
-        raise
-    except (ValueError, EOFError, *_CODECS, SyncstringError) as error:
-        raise CorruptStore(
-            f"a pack's {what} of {len(data):,} bytes is damaged: {error or 'it ends too early'}; "
-            "fsck says what can still be read"
-        ) from None
+class _Blame:
+    """What goes wrong in reading a section is its fault, unless memory ran out or something isn't here."""
+
+    def __init__(self, what: str, data: bytes) -> None:
+        self.what, self.size = what, len(data)
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, UnsupportedVersion):
+            return
+        if isinstance(error, (ValueError, EOFError, *_CODECS, SyncstringError)):
+            raise CorruptStore(
+                f"a pack's {self.what} of {self.size:,} bytes is damaged: {error or 'it ends too early'}; "
+                "fsck says what can still be read"
+            ) from None

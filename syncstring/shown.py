@@ -65,7 +65,7 @@ class Shown(Keys):
 
     def __init__(self, graph: EventGraph) -> None:
         self._tip = Tip(graph)
-        self._tip.advance()
+        self._tip.begin()
         self._pending = []  # sequential, on the committed text
         self._next: Next | None = None
         self._seen = None  # what the text shows, if it was committed to when behind
@@ -181,7 +181,7 @@ class Shown(Keys):
         """
         shown = self.text
         tip = Tip(graph)
-        tip.advance()
+        tip.begin()
         for splice in self._pending:  # there are some only where the committed text is what it was
             tip.buffer.splice(*splice)
         splices = diff_texts(shown, str(tip.buffer)) if known is None else known
@@ -194,7 +194,7 @@ class Shown(Keys):
         tip = self._tip
         if self._behind:
             tip = Tip(tip.graph)
-            tip.advance()
+            tip.begin()
         before, buffer, splices = len(tip.buffer), tip.buffer, ops_splices(ops)
         if splices:
             buffer = buffer.copy()

@@ -208,7 +208,7 @@ def _read_concurrent(patches: _Patches, txns: list[Any], count: int) -> None:
 def _refuse_misfits(patches: _Patches, made: list[int]) -> None:
     """Whether a delta fits the merge of its parents shows when they are merged."""
     graph = patches.graph()
-    Tip(graph).advance()
+    Tip(graph).begin()
     if graph.misfits:
         first = min(graph.misfits)
         raise MalformedRow(

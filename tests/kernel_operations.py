@@ -315,8 +315,8 @@ def _in_place_of(data: bytes, field: str) -> bytes:
     """Bytes of a patch after which that text of those is read anew, not found among what was met last."""
     for number in range(100_000):
         met = getattr(Patch.from_bytes(data), field)
-        session = f"{number:012}" if field == "session" else f"other-{number}"  # what is kept beside its like
-        other = Patch.of_ops((9_000, session), (), ("letters",), "", 9_000).to_bytes()
+        name = f"{number:012}" if field == "session" else f"other-{number}"
+        other = Patch.of_ops((9_000, name), (), ("letters",), "", 9_000).to_bytes()
         Patch.from_bytes(other)
         if getattr(Patch.from_bytes(data), field) is not met:
             return other

@@ -1,6 +1,6 @@
 """Makes the test vectors of the format's version 1, in `vectors/`: what every later version must read.
 
-    python tests/make_vectors.py            writes them anew; only for a version that isn't released
+    python tests/make_vectors.py            writes them anew: to add to them, for those of version 1 stay
     python tests/make_vectors.py --check    whether what lies there is what it makes; exit status 1 if not
 
 Each line of a `.jsonl` file is one vector: `what` it shows, the bytes (a row in canonical bytes, or hex), and
@@ -23,8 +23,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
+from page_reader import unpacked
 from vector_cases import (
     BEGAN,
+    CUTS,
     DOC,
     Plain,
     by_method,
@@ -34,13 +36,13 @@ from vector_cases import (
     packs,
     plain,
     plain_manifest,
+    recut,
     row_text,
     single_patches,
     tags,
     texts,
     together,
     typed,
-    unpacked,
 )
 
 from syncstring import Patch
@@ -63,6 +65,7 @@ SECTIONS: Final = ("graph", "body", "text")
 def vectors() -> dict[str, list[Plain]]:
     """The lines of each `.jsonl` file."""
     names = ["notes.md", "a", "Grüße/乙 😀.md", "x" * 4_096]
+    some_packs = {what: [unpacked(data)[1] for data in encode(patches)] for what, patches in packs()}
     return {
         "deltas": list(deltas()),
         "patches": [
@@ -77,17 +80,19 @@ def vectors() -> dict[str, list[Plain]]:
             for what, patch in single_patches()
         ],
         "packs": [
-            {"what": what, "patches": [plain(patch) for patch in patches]}
-            | {name: data.hex() for name, data in zip(("graph", "body"), encode(patches), strict=True)}
+            {"what": what, "patches": [plain(patch) for patch in patches]} | hexed(*encode(patches))
             for what, patches in packs()
         ],
         "methods": [
             {"what": f"typing, by method {method}", "pack": "typing"}
-            | {
-                name: by_method(unpacked(data)[1], method).hex()
-                for name, data in zip(("graph", "body"), encode(typed(90)[:30]), strict=True)
-            }
+            | hexed(*(by_method(raw, method) for raw in some_packs["typing"]))
             for method in (0, 1, 2)
+        ],
+        "columns": [
+            {"what": f"{pack}, {how}", "pack": pack}
+            | hexed(*(by_method(raw, 0) for raw in recut(*some_packs[pack], *CUTS[how])))
+            for pack in ("three people go on", "messages", "typing")
+            for how in CUTS
         ],
         "texts": [{"what": what, "means": text, "text": encode_text(text).hex()} for what, text in texts()],
         "manifests": [
@@ -108,6 +113,15 @@ def vectors() -> dict[str, list[Plain]]:
             for tag, heads in tags()
         ],
     }
+
+
+def hexed(graph: bytes, body: bytes) -> Plain:
+    return {"graph": graph.hex(), "body": body.hex()}
+
+
+def lines(name: str) -> list[Plain]:
+    """The vectors that lie in one file. U+2028 ends no line."""
+    return [json.loads(line) for line in (HERE / f"{name}.jsonl").read_text("utf-8").split("\n") if line]
 
 
 def lines_of(found: Iterable[Plain]) -> str:
@@ -275,8 +289,7 @@ def files(folder: Path) -> list[str]:
 
 def compressed_alike() -> bool:
     """Whether zlib and liblzma make the same of the same bytes here as where the vectors were made."""
-    found = [json.loads(line) for line in (HERE / "methods.jsonl").read_text("utf-8").split("\n")[:-1]]
-    sections = [bytes.fromhex(line[name]) for line in found for name in SECTIONS if name in line]
+    sections = [bytes.fromhex(line[name]) for line in lines("methods") for name in SECTIONS if name in line]
     return all(by_method(raw, method) == data for data in sections for method, raw in [unpacked(data)])
 
 

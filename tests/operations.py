@@ -19,6 +19,7 @@ from kernel_operations import (
     a_document,
     a_history,
     graph_is_sound,
+    graph_says,
     operation,
     plain,
     some_splices,
@@ -26,6 +27,7 @@ from kernel_operations import (
 )
 
 from syncstring import pack
+from syncstring._graph import EventGraph
 from syncstring._patch import Splice, apply, compose
 from syncstring.document import Document
 from syncstring.history import History, weight
@@ -458,3 +460,35 @@ def pack_encode(chance: random.Random) -> Callable[[], Trial]:
 def pack_decode(chance: random.Random) -> Callable[[], Trial]:
     sections = pack.encode(a_history(chance, 3))
     return plain(lambda: (pack.decode(*sections), pack.decode_graph(sections[0])))
+
+
+@operation
+def pack_append(chance: random.Random) -> Callable[[], Trial]:
+    """All of a pack or nothing, be it of a history that forks."""
+    patches = a_history(chance, 3)
+    half = len(patches) // 2
+    first, second = pack.encode(patches[:half]), pack.encode(patches[half:])
+
+    def fresh() -> Trial:
+        graph = EventGraph()
+        pack.append(graph, *first)
+
+        def run() -> Any:
+            if len(graph) == half:
+                pack.append(graph, *second)
+            return graph_says(graph)
+
+        def sound() -> None:
+            graph_is_sound(graph)
+            assert len(graph) in (half, len(patches))
+
+        return Trial(run, sound)
+
+    return fresh
+
+
+@operation
+def History_of_packs(chance: random.Random) -> Callable[[], Trial]:  # noqa: N802
+    patches = a_history(chance, 3)
+    sections = [pack.encode(patches[:5]), pack.encode(patches[5:9])]
+    return plain(lambda: graph_says(History.of_packs(sections, patches[9:]).graph))

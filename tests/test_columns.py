@@ -34,7 +34,7 @@ def raw(patches: Sequence[Patch]) -> tuple[bytes, bytes]:
 def read(graph: bytes, body: bytes | None) -> list[Patch]:
     """What the kernel finds in both sections, or the ids and parents alone."""
     events = EventGraph()
-    return [Patch.of_event(events, event) for event in pack._appended(events, graph, body, stubs=True)]
+    return [Patch.of_event(events, event) for event in pack._events(events, graph, body, stubs=True)]
 
 
 def opinion(work: Callable[[], Any], wrong: tuple[type[Exception], ...]) -> Any:
@@ -153,12 +153,12 @@ def test_a_damaged_pack_leaves_the_graph_as_it_was(seed: int) -> None:
     refused = 0
     for _ in range(60):
         graph = EventGraph()
-        pack._appended(graph, start[2:size], start[size:])
+        pack._events(graph, start[2:size], start[size:])
         before = alone(graph)
         data = bender.input()
         end = 2 + int.from_bytes(data[:2], "big")
         try:
-            pack._appended(graph, data[2:end], data[end:])
+            pack._events(graph, data[2:end], data[end:])
         except (ValueError, LookupError):
             refused += 1
             assert alone(graph) == before
@@ -243,6 +243,25 @@ def test_a_patch_of_a_pack_has_as_many_parents_as_any_other(count: int) -> None:
     found = opinion(lambda: read(graph, body), (ValueError,))
     assert found == opinion(lambda: slow_patches(graph, body), (Unreadable,))
     assert (found == "refused") == (count > 1_024)
+
+
+def test_a_long_history_goes_on_after_it_was_read() -> None:
+    """So many events lie in one block, which is left behind when it is full."""
+    made = chain(70_000)
+    graph = EventGraph()
+    for some in (made[:66_000], made[66_000:66_100], made[66_100:]):
+        pack.append(graph, *pack.encode(some))
+    for event in range(len(made), len(made) + 20_000):
+        graph.append(
+            event + 1, "b", (event - 1,), (event, "y"), "bob", event, "said" if event % 999 == 0 else None
+        )
+    assert [Patch.of_event(graph, event) for event in range(len(made))] == made
+    for event in range(len(made), len(graph)):
+        assert (graph.id_of(event), graph.parents_of(event)) == ((event + 1, "b"), (event - 1,))
+        assert (graph.ops_of(event), graph.wall_of(event)) == ((event, "y"), event)
+    graph.check_events()
+    history = History.of_graph(graph)
+    assert history.text() == 70_000 * "x" + 20_000 * "y"
 
 
 # --- cost -------------------------------------------------------------------------------------------------

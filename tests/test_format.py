@@ -9,6 +9,7 @@ import hashlib
 import json
 import random
 import re
+from collections.abc import Callable
 from itertools import permutations
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,18 +18,20 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from page_reader import Fields, Read, read_body, read_bytes, read_graph, read_pack, unpacked
 
 from syncstring import patch as room
 from syncstring._graph import EventGraph
 from syncstring._patch import MAX_COUNT, apply, decode_delta, ops_apply
 from syncstring.errors import MalformedRow, UnsupportedVersion
 from syncstring.merge import Merge
+from syncstring.pack import decode, encode
 from syncstring.patch import Id, Patch, canonical_bytes, doc_of_row
 from syncstring.testing.reference import Reference
 
 PAGE = Path(__file__).parent.parent.joinpath("FORMAT.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+) ?(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-KINDS = ["names", "deltas", "rows", "digests", "merges", "verdicts", "bytes"]
+KINDS = ["names", "deltas", "rows", "digests", "merges", "verdicts", "bytes", "graph", "body", "packs"]
 SOURCE = "\n\n".join(text for language, _, text in BLOCKS if language == "python")
 
 
@@ -496,3 +499,68 @@ def test_the_vectors_write_whole_milliseconds_and_others_of_times_and_of_ages():
         parents = [parent.partition(":")[0] for parent in row["parents"].split("\t") if parent]
         kinds |= {(time % 1000 == 0, (time - int(parent)) % 1000 == 0) for parent in parents}
     assert len(kinds) == 4
+
+
+@vectors("bytes")
+def test_compact_bytes_are_read_by_the_page_alone(vector):
+    row = json.loads(ROWS[vector["row"]])
+    assert as_row(read_bytes(bytes.fromhex(vector["bytes"])), doc_of_row(row)) == row
+
+
+# --- packs
+
+
+def as_row(patch: Read, doc: str) -> dict[str, Any]:
+    """A patch that was read by the page as a row, by sections 3 and 4."""
+    time, session = patch.id
+    parents = "\t".join(f"{time}:{by}" for time, by in patch.parents)
+    row = {"v": 1, "id": [doc, time, session], "author": patch.author, "wall": patch.wall, "parents": parents}
+    return (
+        row | {"delta": written([*patch.ops])} | ({} if patch.message is None else {"message": patch.message})
+    )
+
+
+@vectors("packs")
+def test_rows_make_the_packs_that_the_page_says(vector):
+    rows = [json.loads(ROWS[number]) for number in vector["rows"]]
+    sections = bytes.fromhex(vector["graph"]), bytes.fromhex(vector["body"])
+    assert [as_row(patch, doc_of_row(rows[0])) for patch in read_pack(*sections)] == rows
+    assert [patch.to_row(doc_of_row(rows[0])) for patch in decode(*sections)] == rows
+    made = encode([Patch.from_row(row) for row in rows])
+    assert [unpacked(section)[1] for section in made] == [unpacked(section)[1] for section in sections]
+
+
+def noting(read: Callable[..., Any]) -> Callable[..., Any]:
+    """A method that notes which bytes it took, where no other one asked for them, and what they are."""
+
+    def reading(reader: Any, *arguments: Any) -> Any:
+        start, outer, reader.outer = reader.at, reader.outer, False
+        result = read(reader, *arguments)
+        reader.outer = outer
+        if outer and reader.at > start:
+            reader.found.append((reader.data[start : reader.at].hex(), result))
+        return result
+
+    return reading
+
+
+class Parts(Fields):
+    """Notes each part of a section."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.found: list[tuple[str, Any]] = []
+        self.outer = True
+
+    signed, numbers = noting(Fields.signed), noting(Fields.numbers)
+    string, strings, table = noting(Fields.string), noting(Fields.strings), noting(Fields.table)
+    column, counted = noting(Fields.column), noting(Fields.counted)
+
+
+def test_each_part_of_the_pack_that_is_explained_is_what_the_page_says():
+    rows = [json.loads(line) for line in ROWS[:2]]
+    graph, body = (Parts(unpacked(data)[1]) for data in encode([Patch.from_row(row) for row in rows]))
+    assert [as_row(patch, doc_of_row(rows[0])) for patch in read_body(body, read_graph(graph))] == rows
+    for kind, parts in (("graph", graph), ("body", body)):
+        assert parts.found == [(part["bytes"], part["is"]) for part in map(json.loads, lines(kind))]
+        assert "".join(part for part, _ in parts.found) == parts.data.hex()

@@ -11,8 +11,10 @@ import random
 import zlib
 from collections.abc import Callable, Iterator
 from hashlib import sha256
-from itertools import count
+from itertools import count, groupby
 from typing import Any, Final, TypeAlias
+
+from page_reader import LZMA2, Fields, read_body, read_graph
 
 from syncstring import Document, Patch
 from syncstring.manifest import (
@@ -91,49 +93,85 @@ def row_text(row: Plain) -> str:
     return canonical_bytes(row).decode()
 
 
-def unpacked(section: bytes) -> tuple[int, bytes]:
-    """A section's method and its bytes before compression, by FORMAT.md alone."""
-    numbers, at = [], 0
-    for _ in range(4):
-        number = shift = 0
-        while True:
-            number |= (section[at] & 0x7F) << shift
-            shift += 7
-            at += 1
-            if section[at - 1] < 0x80:
-                break
-        numbers.append(-(number + 1 >> 1) if number & 1 else number >> 1)
-    version, method, size, check = numbers
-    data = section[at:]
-    if method == 1:
-        data = zlib.decompress(data)
-    elif method == 2:
-        data = lzma.decompress(data, lzma.FORMAT_RAW, filters=_LZMA)
-    assert version == 1 and method in (0, 1, 2) and len(data) == size and zlib.crc32(data) == check
-    return method, data
-
-
-_LZMA = [{"id": lzma.FILTER_LZMA2, "lc": 3, "lp": 0, "pb": 0, "dict_size": 1 << 22}]
+def number(value: int, least: int = 1) -> bytes:
+    """A section's number, in so many bytes at least."""
+    zigzag = 2 * value if value >= 0 else -2 * value - 1
+    size = max(least, -(-zigzag.bit_length() // 7))
+    groups = [zigzag >> 7 * i & 0x7F for i in range(size)]
+    return bytes([*(group | 0x80 for group in groups[:-1]), groups[-1]])
 
 
 def by_method(raw: bytes, method: int) -> bytes:
     """A section of these bytes, compressed so, whether or not that is the shortest."""
-
-    def number(value: int) -> bytes:
-        value, out = value << 1, bytearray()
-        while value > 0x7F:
-            out.append(value & 0x7F | 0x80)
-            value >>= 7
-        return bytes([*out, value])
-
     data = (
         raw
         if method == 0
-        else zlib.compress(raw, 9)
+        else zlib.compress(raw, 9, -zlib.MAX_WBITS)
         if method == 1
-        else lzma.compress(raw, lzma.FORMAT_RAW, filters=_LZMA)
+        else lzma.compress(raw, lzma.FORMAT_RAW, filters=LZMA2)
     )
     return b"".join(map(number, (1, method, len(raw), zlib.crc32(raw)))) + data
+
+
+# --- columns in other ways --------------------------------------------------------------------------------
+
+Cut: TypeAlias = Callable[[list[int]], list[int]]
+"""The lengths of a column's runs, for its numbers."""
+
+
+def in_turn(numbers: list[int]) -> list[int]:
+    """Runs of every kind beside each other: one alike, two that may differ, all that are alike."""
+    runs: list[int] = []
+    at = 0
+    while at < len(numbers):
+        alike = next(len(list(same)) for _, same in groupby(numbers[at:]))
+        runs.append((1, -min(2, len(numbers) - at), alike)[len(runs) % 3])
+        at += abs(runs[-1])
+    return runs
+
+
+CUTS: dict[str, tuple[Cut, int]] = {
+    "in runs of one alike": (lambda numbers: [1] * len(numbers), 1),
+    "in one run that may differ": (lambda numbers: [-len(numbers)] * bool(numbers), 1),
+    "in runs of one that may differ": (lambda numbers: [-1] * len(numbers), 1),
+    "in runs of all that are alike": (lambda numbers: [len(list(same)) for _, same in groupby(numbers)], 1),
+    "in runs of every kind": (in_turn, 1),
+    "in numbers of nine bytes": (lambda numbers: [-len(numbers)] * bool(numbers), 9),
+}
+
+
+class Recut(Fields):
+    """Reads a section's bytes, and writes them anew on the way, with its columns in another way."""
+
+    def __init__(self, data: bytes, cut: Cut, least: int) -> None:
+        super().__init__(data)
+        self.out = bytearray()
+        self.cut = cut
+        self.least = least
+
+    def take(self, count: int) -> bytes:
+        part = super().take(count)
+        self.out += part
+        return part
+
+    def column(self, length: int) -> list[int]:
+        start = len(self.out)
+        found = super().column(length)
+        runs, values, rest = self.cut(found), [], found
+        for run in runs:
+            values += [number(value, self.least) for value in (rest[:1] if run > 0 else rest[:-run])]
+            rest = rest[abs(run) :]
+        self.out[start:] = b"".join(number(run, self.least) for run in runs)
+        for plane in range(max(map(len, values), default=0)):
+            self.out += bytes(value[plane] for value in values if plane < len(value))
+        return found
+
+
+def recut(graph: bytes, body: bytes, cut: Cut, least: int) -> tuple[bytes, bytes]:
+    """The bytes of a pack's sections, with their columns in another way."""
+    readers = Recut(graph, cut, least), Recut(body, cut, least)
+    read_body(readers[1], read_graph(readers[0]))
+    return bytes(readers[0].out), bytes(readers[1].out)
 
 
 # --- patches ----------------------------------------------------------------------------------------------
@@ -257,6 +295,24 @@ def single_patches() -> Iterator[tuple[str, Patch]]:
     yield "the greatest time that needs no parent", by_id(((1 << 52) - 1, "s"))
     yield "a wild clock", by_id((1 << 52, "s"), ((1 << 52) - (1 << 32), "s"))
     yield "the greatest time", by_id((most, "s"), (most - (1 << 32), "s"))
+    for n in range(16):
+        time = BEGAN + (1_234 if n & 8 else 5_000)
+        parents = [(BEGAN, "Bob_2-x" if n & 4 else ada), *[(BEGAN + 1_000, ada)] * (n >> 2 & 1)]
+        wall, message = time + 77 * (n & 1), "said" if n & 2 else None
+        yield f"bytes that begin with {0x50 + n:#x}", Patch((time, ada), parents, [], "ada", wall, message)
+    for time in (BEGAN + 70_000, BEGAN + 70_007):
+        for age in (1, 64, 999, 1_000, 64_000, 10**9 + 1):
+            yield (
+                f"{time % 1_000} µs beyond, a parent {age} µs older",
+                Patch((time, ada), [(time - age, ada)], [(3, 0, "k")], "ada", time),
+            )
+    yield (
+        "whole milliseconds, the greatest time",
+        by_id((most // 1_000 * 1_000, "s"), (most - (1 << 32), "s")),
+    )
+    for time in (BEGAN + 9_000, BEGAN + 9_007):
+        parents = [(BEGAN, "a"), (BEGAN + 7, "a"), (BEGAN + 2_000, "b"), (BEGAN + 8_999, ada)]
+        yield f"{time % 1_000} µs beyond, parents of any age", by_id((time, ada), *parents)
     for n, patch in enumerate(together(12, seed=3)):
         yield f"one of three who write together, {n}", patch
 
@@ -315,6 +371,65 @@ def packs() -> Iterator[tuple[str, list[Patch]]]:
         "every single patch that can stand beside the others",
         [patch for patch in {patch.id: patch for _, patch in single_patches()}.values() if not patch.parents],
     )
+    yield "a merge of patches in other packs and of one in this", merge_of_packs()
+    yield "messages", messages()
+    yield "numbers of one byte to eight", great_numbers()
+    yield "alike for long, then not, then again", runs()
+    yield "lines that are numbered", numbered()
+
+
+def merge_of_packs() -> list[Patch]:
+    """Parents elsewhere: some of a session of this pack's own, some of one moment, one of them twice."""
+    ada, far = "k3x9q0w7e2r5", [(BEGAN, "k3x9q0w7e2r5"), (BEGAN + 5, "0"), (BEGAN + 5, "Bob_2-x")]
+    here = Patch((BEGAN + 3, "here"), far[:1], [(1, 0, "x")], "ada", BEGAN + 3)
+    late = Patch((BEGAN + 8_000, ada), [far[0], here.id, *far[1:]], [(2, 1, "yz")], "ada", BEGAN)
+    return [here, late, Patch((BEGAN + 9_000, ada), [far[2], late.id], [], "ada", BEGAN + 9_000)]
+
+
+def messages() -> list[Patch]:
+    """Some patches with a message: the first, two in a row, the last; one of no letters."""
+    said = ["first", None, None, "", "Grüße,\n😀\0", None, "last"]
+    made: list[Patch] = []
+    for n, message in enumerate(said):
+        parents = [made[-1].id] if made else []
+        made.append(Patch((BEGAN + 1_000 * n, "0"), parents, [(n, 0, "x")], "ada", BEGAN, message))
+    return made
+
+
+def great_numbers() -> list[Patch]:
+    """Counts, clocks and times that are as great as a number of so many bytes is."""
+    made: list[Patch] = []
+    time = 1
+    for n in range(1, 54, 2):
+        wall = (1 << n) - 1 if n % 4 == 1 else 0
+        splices = [((1 << n) - 1, 0, "x"), ((1 << n) - 2, 1, "")] if n % 3 else [(0, (1 << n) - 1, "")]
+        made.append(Patch((time, "abc"[n % 3]), [made[-1].id] if made else [], splices, "ada", wall))
+        time += 1 << min(n, 45)
+    return made
+
+
+def runs() -> list[Patch]:
+    """Columns of which a part is alike: who writes, how long they wait, where, how much, by which author."""
+    made: list[Patch] = []
+    time = BEGAN
+    for n in range(110):
+        steady = n < 70 or n >= 77
+        time += 1_000 if steady else 37 * n
+        session = ("k3x9q0w7e2r5" if n < 35 else "Bob_2-x") if steady else "ab"[n % 2]
+        splice = (n, 0, "x") if steady else (n * n % 50, n % 3, "yz"[: n % 4])
+        author = "ada" if n < 60 else f"ada {n % 4}"
+        made.append(Patch((time, session), [made[-1].id] if made else [], [splice], author, time + n % 5))
+    return made
+
+
+def numbered() -> list[Patch]:
+    """Pages of lines with their numbers, which LZMA makes a tenth of what deflate does."""
+    made: list[Patch] = []
+    for n in range(6):
+        page = "".join(f"{line:05}\n" for line in range(100 * n, 100 * n + 100))
+        parents = [made[-1].id] if made else []
+        made.append(Patch((BEGAN + 1_000 * n, "0"), parents, [(600 * n, 0, page)], "ada", BEGAN + 1_000 * n))
+    return made
 
 
 def texts() -> Iterator[tuple[str, str]]:
