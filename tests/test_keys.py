@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import syncstring
-from syncstring._patch import Splice, apply
+from syncstring._patch import Splice, apply, map_position
 from syncstring.document import Cursor, Document
 from syncstring.errors import PatchError, SyncstringError, UnsupportedVersion
 from syncstring.history import Base, History
@@ -127,7 +127,7 @@ class Pair:
 
     def told(self, i: int, call: Callable[[Document], Any]) -> Any:
         """What a call tells, in a form that can be compared; its editor does what it is told."""
-        doc = self.both[i]
+        doc, stood = self.both[i], [cursor.pos for cursor in self.cursors[i]]
         try:
             result = call(doc)
         except (SyncstringError, LookupError, TypeError) as error:
@@ -139,6 +139,10 @@ class Pair:
         if isinstance(result, tuple):  # edits by way of others
             made, splices = result
             self.editors[i] = apply(self.editors[i], splices)
+            # Where characters beside a cursor went, its place depends on the order of arrival.
+            if made is None:
+                there = [map_position(pos, splices) for pos in stood]
+                assert [cursor.pos for cursor in self.cursors[i]] == there
             return made
         self.editors[i] = doc.text
         return result
@@ -157,7 +161,6 @@ class Pair:
             doc._early,
             doc.parked,
             [str(problem) for problem in doc.problems],
-            [cursor.pos for cursor in self.cursors[i]],
             [doc.history.patch(id).wall for id in doc.heads if doc.history.base is None],
         )
 
