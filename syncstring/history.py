@@ -171,7 +171,9 @@ class History(Placed):
                         self._take(patch, placed)
                     else:
                         changed[patch.id] = patch
-            went = self.place_all(rest, placed, went + 1)
+            went += 1
+            if not changed:  # else the graph isn't what is known
+                went = self.place_all(rest, placed, went)
         if not changed:
             self._placing = None
             return placed
