@@ -14,10 +14,10 @@ from pathlib import Path
 from shutil import copyfile
 from typing import TYPE_CHECKING, Any
 
-from syncstring import Document, Patch, apply
+from syncstring import Document, History, Patch, apply
 from syncstring import diff as diff_texts
 from syncstring._text import SpliceLog, TextBuffer, TextPool  # what an editor holds, in place of one
-from syncstring.pack import decode, encode, pieces
+from syncstring.pack import encode, pieces
 
 if TYPE_CHECKING:
     from recordings import Splices, Step, Trace
@@ -174,8 +174,8 @@ def save(document: Document) -> list[bytes]:
 
 
 def load(saved: list[bytes]) -> Document:
-    patches = [patch for at in range(0, len(saved), 2) for patch in decode(*saved[at : at + 2])]
-    return Document(session="loader", author="ada", clock=_clock, patches=patches)
+    history = History.of_packs(zip(saved[::2], saved[1::2], strict=True))
+    return Document(session="loader", author="ada", clock=_clock, patches=history)
 
 
 # --- stored -----------------------------------------------------------------------------------------------
