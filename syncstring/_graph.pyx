@@ -292,14 +292,7 @@ cdef class EventGraph(EventLog):
 
     cdef Py_ssize_t critical_below(self, Py_ssize_t prefix) noexcept:
         """The greatest critical prefix of at most `prefix` events."""
-        cdef Py_ssize_t low = 0, high = self.criticals, middle
-        while low < high:
-            middle = (low + high) >> 1
-            if self.critical_first[middle] <= prefix:
-                low = middle + 1
-            else:
-                high = middle
-        return min(prefix, self.critical_last[low - 1])
+        return min(prefix, self.chain_end(prefix))
 
     cdef Py_ssize_t critical_above(self, Py_ssize_t prefix) noexcept:
         """The least critical prefix of at least `prefix` events."""
@@ -313,7 +306,7 @@ cdef class EventGraph(EventLog):
         return max(prefix, self.critical_first[low])
 
     cdef Py_ssize_t chain_end(self, Py_ssize_t prefix) noexcept:
-        """Where the chain ends that goes on after a critical prefix: each prefix up to there is critical."""
+        """Where the last run of critical prefixes ends that begins at `prefix` or before."""
         cdef Py_ssize_t low = 0, high = self.criticals, middle
         while low < high:
             middle = (low + high) >> 1
