@@ -101,7 +101,8 @@ def _main(options: argparse.Namespace, scratch: Path) -> int:
     whole = not (options.quick or options.contender or options.only.pattern)
     everything = whole and not results.missing
     if options.output is not None:
-        options.output.write_text(readme(results), encoding="utf-8")
+        kept = rethink_page.part(options.output) if options.output.exists() else ""
+        options.output.write_text(readme(results) + kept, encoding="utf-8")
     elif everything and runs >= ENOUGH:
         kept = rethink_page.part(HERE / "README.md")
         (HERE / "README.md").write_text(readme(results) + kept, encoding="utf-8")

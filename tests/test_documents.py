@@ -238,7 +238,7 @@ def anchors(path: Path) -> set[str]:
 
 @each_document
 def test_make_knows_the_targets_that_a_document_names(path: Path) -> None:
-    known = set(re.findall(r"^(\w+):", read(ROOT / "Makefile"), re.MULTILINE))
+    known = set(re.findall(r"^([\w-]+):", read(ROOT / "Makefile"), re.MULTILINE))
     code = re.findall(r"(?:`|^\$ )(?:\w+=\S+ )*make +([^`#\n]+)", read(path), re.MULTILINE)
     named = {word for words in code for word in words.split('"')[0].split() if "=" not in word}
     assert not named - known
