@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
-from syncstring._events cimport EventLog
+from syncstring._entries cimport Entries
 
 cdef extern from "Python.h":
     int PyUnicode_IS_COMPACT_ASCII(object text)
@@ -45,6 +45,6 @@ cdef Py_ssize_t put_session(uint8_t *out, Py_ssize_t at, str session) noexcept
 cdef str author_at(const uint8_t *text, Py_ssize_t size)
 cdef str session_at(Reading *reading)
 cdef tuple ops_in(bytes raw, Py_ssize_t at)
-cdef int put_ops_in(EventLog graph, bytes raw, Py_ssize_t at) except -1
+cdef int put_ops_in(Entries graph, bytes raw, Py_ssize_t at) except -1
 cdef bint is_text(const uint8_t *data, Py_ssize_t size) except -1
 cdef tuple plain_delta(str delta)

@@ -11,7 +11,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
-from syncstring._events cimport DELETE, INSERT, EventLog
+from syncstring._entries cimport DELETE, INSERT, Entries
 
 __all__ = []
 
@@ -143,7 +143,7 @@ cdef tuple ops_in(bytes raw, Py_ssize_t at):
     return tuple(ops)
 
 
-cdef int put_ops_in(EventLog graph, bytes raw, Py_ssize_t at) except -1:
+cdef int put_ops_in(Entries graph, bytes raw, Py_ssize_t at) except -1:
     """`graph.put_ops` of the operations in bytes that were read before."""
     cdef Py_ssize_t event = graph.length, count = 0, start
     cdef Reading reading

@@ -16,7 +16,7 @@ from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.stdlib cimport qsort
 
-from syncstring._events cimport DELETE, INSERT, JUDGED, KEEP
+from syncstring._entries cimport DELETE, INSERT, JUDGED, KEEP
 from syncstring._graph cimport EventGraph
 from syncstring._memory cimport grown
 from syncstring._runs cimport Bytes, Column, alike, bounded, count_of, end_of, next_of, number_of
@@ -165,7 +165,7 @@ cdef class _Pack:
         if self.length > 0x7fffffff:
             raise MemoryError("a history holds at most 2^31 patches")
         graph.make_room(self.length, n >= MANY)
-        graph.make_place(self.length)
+        graph.need_marks(self.length)
         graph.need_parents(graph.parent_start[self.first] + total)
         self.sessions = []
         self.number(names, graph.session_index, self.sessions, &self.session)
@@ -531,6 +531,7 @@ def read_columns(EventGraph graph not None, bytes known not None, bytes rest=Non
     cdef _Pack pack = _Pack.__new__(_Pack)
     cdef Bytes data
     pack.graph = graph
+    graph.unfold()
     data.at = <const uint8_t *>known
     data.stop = data.at + len(known)
     pack.read_graph(&data, stubs)

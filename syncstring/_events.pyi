@@ -1,17 +1,14 @@
 from typing_extensions import disjoint_base
 
-from syncstring._text import TextPool
+from syncstring._entries import Entries
 
-__all__ = ["EventLog", "name_hash"]
+__all__ = ["EventLog"]
 
 @disjoint_base
-class EventLog:
-    """Append-only columns of events. Costs are O(1) amortised unless a method says otherwise."""
+class EventLog(Entries):
+    """What is asked about events, by number or id. Costs are O(1) unless a method says otherwise, but that
+    what is folded may have to be unfolded, which is O(n)."""
 
-    @property
-    def pool(self) -> TextPool: ...
-    @property
-    def length(self) -> int: ...
     @property
     def misfits(self) -> list[int]:
         """Events judged not to fit, in the order of judging."""
@@ -43,7 +40,3 @@ class EventLog:
     def is_misfit(self, event: int) -> bool: ...
     def check_events(self) -> None:
         """Derive the index and the ranges from scratch and compare. O(n log n)."""
-
-def name_hash(time: int, session: str) -> int:
-    """FNV-1a over the UTF-8 of `time:session`, then murmur3's fmix64; and of the next numbers in splitmix64's
-    order, until a hex digit is a letter."""

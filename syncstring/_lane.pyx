@@ -2,7 +2,8 @@
 """The events of one session by time: how an id is found.
 
 The law of this room. Times ascend and no two are alike, once whoever appends has sorted. It holds numbers of
-events and not their times, which stand in a column that callers hand in.
+events and not their times, which stand in a column that callers hand in. Of the earliest, which may be folded, it
+knows how many there are, and the newest's time.
 """
 
 cimport cython
@@ -48,6 +49,36 @@ cdef class Lane:
         memmove(self.event + at + 1, self.event + at, (self.length - at) * sizeof(int32_t))
         self.event[at] = <int32_t>event
         self.length += 1
+
+    cdef bint parts_at(self, Py_ssize_t stop) noexcept:
+        """Whether the events before that one are the earliest here, and in this order."""
+        cdef Py_ssize_t i, last = -1
+        for i in range(self.length):
+            if last >= stop:
+                if self.event[i] < stop:
+                    return False
+            elif self.event[i] < last:
+                return False
+            last = max(last, self.event[i])
+        return True
+
+    cdef void fold(self, const int64_t *times, Py_ssize_t stop) noexcept:
+        """Know the events before that one no more, which it parts at."""
+        cdef Py_ssize_t i = 0
+        while i < self.length and self.event[i] < stop:
+            i += 1
+        if i:
+            self.newest = times[self.event[i - 1]]
+            self.gone += i
+            self.length -= i
+            memmove(self.event, self.event + i, self.length * sizeof(int32_t))
+
+    cdef void unfold(self) noexcept:
+        """Leave a gap for the events that were folded, for which there is room; the caller fills it, counting
+        in `gone` as it goes."""
+        memmove(self.event + self.gone, self.event, self.length * sizeof(int32_t))
+        self.length += self.gone
+        self.gone = 0
 
     cdef int sort(self, const int64_t *times, Py_ssize_t start) except -1:
         """Bring what was appended from `start` on to its place. O(k log k) for k that come after the earliest."""

@@ -10,7 +10,7 @@ from cpython.mem cimport PyMem_Free
 from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport qsort
 
-from syncstring._events cimport grown
+from syncstring._memory cimport grown
 from syncstring._graph cimport EventGraph
 
 __all__ = ["plan"]
@@ -42,6 +42,7 @@ def plan(EventGraph graph not None, Py_ssize_t first, Py_ssize_t last):
     cdef Ready *stack = NULL
     if not 0 <= first <= last <= graph.length:
         raise IndexError(f"no events [{first}, {last}) among {graph.length}")
+    graph.reach(first)
     if n == 0:
         return result
     try:

@@ -54,6 +54,7 @@ cdef class Tip:
     cdef int put(self, SpliceLog log) except -1:
         log.replay(self.buffer, 0, log.length)
         self.taken = self.graph.length
+        self.graph.shrink()
         return 0
 
     def ahead(self):
@@ -64,6 +65,7 @@ cdef class Tip:
         cdef SpliceLog log = SpliceLog(graph.pool)
         cdef Py_ssize_t at = self.taken, stop = graph.length, size = self.buffer.size(), end
         cdef Walker walker
+        graph.reach(at)
         while at < stop:
             if graph.critical_below(at) == at and graph.critical_above(at + 1) == at + 1:
                 # A chain, up to where the interval of critical versions that this is in ends.

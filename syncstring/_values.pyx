@@ -24,7 +24,8 @@ from syncstring._bytes cimport (
     Reading, author_at, is_short, is_text, next_number, ops_in, plain_delta, put_number, put_ops_in, put_session,
     session_at,
 )
-from syncstring._events cimport DELETE, INSERT, KEEP
+from syncstring._entries cimport DELETE, INSERT, KEEP
+from syncstring._events cimport EventLog
 from syncstring._graph cimport EventGraph
 
 from syncstring import compact
@@ -90,7 +91,7 @@ cdef class Patch:
 
     @classmethod
     def of_event(cls, EventGraph graph not None, Py_ssize_t event):
-        graph.door(event)
+        graph.seen(event)
         return view(graph, event)
 
     cdef int fill(self, tuple parts) except -1:
@@ -120,14 +121,17 @@ cdef class Patch:
     def parents(self):
         cdef int64_t k
         cdef Py_ssize_t parent
+        cdef EventLog log, older
         if self.parents_ is None:
             if self.parent_session is not None:
                 self.parents_ = (id_of(self.parent_time, self.parent_session),)
             elif self.graph is not None:
                 ids = []
-                for k in range(self.graph.parent_start[self.event], self.graph.parent_start[self.event + 1]):
-                    parent = self.graph.parents[k]
-                    ids.append(id_of(self.graph.time[parent], <str>self.graph.sessions[self.graph.session[parent]]))
+                log = self.graph.seen(self.event)
+                for k in range(log.parent_start[self.event], log.parent_start[self.event + 1]):
+                    parent = log.parents[k]
+                    older = self.graph.seen(parent)
+                    ids.append(id_of(older.time[parent], <str>self.graph.sessions[older.session[parent]]))
                 ids.sort()
                 self.parents_ = tuple(ids)
             else:  # of nobody: `__new__` alone was called
@@ -143,7 +147,7 @@ cdef class Patch:
             if self.raw is not None:
                 self.ops_ = ops_in(self.raw, self.raw_ops)
             else:
-                self.ops_ = () if self.graph is None else self.graph.delta(self.event)
+                self.ops_ = () if self.graph is None else self.graph.seen(self.event).delta(self.event)
         return self.ops_
 
     @property
@@ -244,12 +248,13 @@ cdef class Patch:
 cdef Patch view(EventGraph graph, Py_ssize_t event):
     """The patch that an event is."""
     cdef Patch patch = Patch.__new__(Patch)
+    cdef EventLog log = graph.seen(event) if event < graph.folded else graph
     patch.graph = graph
     patch.event = event
-    patch.time_ = graph.time[event]
-    patch.wall_ = graph.wall[event]
-    patch.session_ = <str>graph.sessions[graph.session[event]]
-    patch.author_ = <str>graph.authors[graph.author[event]]
+    patch.time_ = log.time[event]
+    patch.wall_ = log.wall[event]
+    patch.session_ = <str>graph.sessions[log.session[event]]
+    patch.author_ = <str>graph.authors[log.author[event]]
     if graph.messages:
         patch.message_ = graph.messages.get(event)
     return patch

@@ -21,8 +21,9 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memset
 
 from syncstring._fugue cimport RIGHT, FugueList
-from syncstring._events cimport DELETE, INSERT, JUDGED, KEEP, MISFIT, grown
+from syncstring._entries cimport DELETE, INSERT, JUDGED, KEEP, MISFIT
 from syncstring._graph cimport EventGraph
+from syncstring._memory cimport grown
 from syncstring._spans cimport COLUMNS
 from syncstring._text cimport SpliceLog
 
@@ -47,6 +48,7 @@ cdef class Walker:
     def __cinit__(self, EventGraph graph not None, Py_ssize_t base, int64_t base_size):
         if graph.critical_floor(base) != base or base > graph.length:
             raise ValueError(f"prefix {base} is not critical")
+        graph.reach(base)
         self.graph = graph
         self.base = base
         self.list = FugueList(graph, base_size, graph.text_start[base])
@@ -436,6 +438,7 @@ cdef class Walker:
 
     cdef int step(self, Py_ssize_t event, SpliceLog out) except -1:
         """`walk` of an event that there is."""
+        self.graph.reach(self.base)
         try:
             return self.walk_one(event, out)
         except BaseException:
@@ -445,6 +448,7 @@ cdef class Walker:
     def walk_all(self, events, SpliceLog out=None):
         """Walk several, in the order given. Where memory runs out, all is forgotten: so is `out`."""
         cdef Py_ssize_t event, before = self.walked
+        self.graph.reach(self.base)
         try:
             for event in events:
                 if not self.base <= event < self.graph.length:

@@ -2,11 +2,12 @@
 
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
+from syncstring._events cimport EventLog
 from syncstring._graph cimport EventGraph
 from syncstring._text cimport SpliceLog, TextBuffer
 
 
-cdef int own_splices(EventGraph graph, Py_ssize_t event, SpliceLog log) except -1
+cdef int own_splices(EventLog graph, Py_ssize_t event, SpliceLog log) except -1
 
 
 cdef class Weave:

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from syncstring._events import name_hash
+from syncstring._names import name_hash
 from syncstring._patch import MAX_COUNT, Ops, decode_delta, encode_delta
 from syncstring.errors import MalformedRow, PatchError, UnsupportedVersion
 

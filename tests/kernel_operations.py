@@ -12,8 +12,8 @@ from typing import Any, Final, NamedTuple
 
 from syncstring import _patch
 from syncstring._diff import diff, diff_counted
-from syncstring._events import name_hash
 from syncstring._graph import EventGraph
+from syncstring._names import name_hash
 from syncstring._patch import Splice
 from syncstring._plan import plan
 from syncstring._text import SpliceLog, TextBuffer, TextPool
@@ -455,6 +455,30 @@ def EventGraph_asked(chance: random.Random) -> Callable[[], Trial]:  # noqa: N80
         )
 
     return lambda: Trial(run, lambda: graph_is_sound(graph))
+
+
+@operation
+def a_past_folded(chance: random.Random) -> Callable[[], Trial]:
+    typed = a_document("typing")
+    for _ in range(40):
+        typed.splice(chance.randint(0, len(typed.text)), 0, a_text(chance, 3))
+        typed.commit()
+    patches, n = typed.outgoing, chance.randint(2, 39)
+
+    def fresh() -> Trial:
+        graph = History(patches).graph
+        for event in range(40):
+            graph.judge(event, 3 * event)
+
+        def run() -> Any:
+            folded = [graph.fold_before(prefix) or graph.folded >= prefix for prefix in (n // 2, n)]
+            looked = [graph.id_of(event) for event in range(40)], graph.find(*patches[0].id)
+            # Last, since nothing can be folded before it any more.
+            return folded, looked, graph.append(9 << 40, "late", (0,), (), "ada", 0)
+
+        return Trial(run, lambda: graph_is_sound(graph), lambda: graph.folded)
+
+    return fresh
 
 
 @operation

@@ -212,13 +212,13 @@ FAULTS: list[Fault] = [
     fault(
         "a version stays critical beside a patch that knows only some of its heads",
         "graph::test_heads_and_criticals_are_right_after_each_append graph merge",
-        ("_graph.pyx", "if not self.covers(event, last + 1):", "if False:"),
+        ("_criticals.pyx", "if not self.covers(event, last + 1):", "if False:"),
     ),
     fault(
         "critical versions reach one patch too far",
         "graph::test_heads_and_criticals_are_right_after_each_append graph merge",
         (
-            "_graph.pyx",
+            "_criticals.pyx",
             "            stop = last + 1\n            if not",
             "            stop = min(last + 2, event)\n            if not",
         ),
@@ -245,6 +245,33 @@ FAULTS: list[Fault] = [
         "a version that lacks some heads of a critical one is taken for it",
         "merge::test_every_answer_is_the_twins merge",
         ("merge.py", "if first == top and set(graph.prefix_heads(top)) <= set(heads):", "if first == top:"),
+    ),
+    fault(
+        "what is folded stays so when a patch comes that was made on it",
+        "folds",
+        (
+            "_criticals.pyx",
+            "if self.folded and (last < 0 or",
+            "if False and (last < 0 or",
+        ),
+    ),
+    fault(
+        "an id is looked for among the newest alone",
+        "folds",
+        (
+            "_events.pyx",
+            "if lane.gone and time <= lane.newest:\n            return",
+            "if False:\n            return",
+        ),
+    ),
+    fault(
+        "what is folded ends a code point too early",
+        "folds",
+        (
+            "_folds.pyx",
+            "            text += length\n            b.end = pos + length\n",
+            "            text += length\n            b.end = pos + length - 1\n",
+        ),
     ),
     fault(
         "checkpoints of what comes after a late patch are kept",

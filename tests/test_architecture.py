@@ -18,9 +18,11 @@ PACKAGE = Path(__file__).parent.parent / "syncstring"
 # From the ground up. A room is a module, or a folder whose files know each other as they like.
 FLOORS: list[set[str]] = [
     {"errors", "_memory"},
-    {"_common"},
-    {"_text", "_runs", "_lane"},
-    {"_events", "_patch"},
+    {"_common", "_names"},
+    {"_text", "_runs", "_lane", "_folds"},
+    {"_entries", "_patch"},
+    {"_events"},
+    {"_criticals"},
     {"_bytes", "_graph", "_spans", "_diff"},
     {"_columns", "_fugue", "_plan"},
     {"_walker"},

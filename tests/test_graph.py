@@ -10,8 +10,8 @@ from events import Events, patches_of
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from syncstring._events import name_hash
 from syncstring._graph import EventGraph
+from syncstring._names import name_hash
 from syncstring.patch import Id, Patch
 from syncstring.testing.strategies import histories, orders
 
