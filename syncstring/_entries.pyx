@@ -386,12 +386,15 @@ cdef class Entries:
     cdef bint fold(self, Py_ssize_t stop, Py_ssize_t room) except -1:
         """Fold the events before `stop`, all of them judged, and leave room for events up to `room`; whether it
         was done: not where a session's patches came in another order than that of their times. O(n)."""
-        cdef Columns columns = self.all_columns()
         cdef Entries other = Entries.__new__(Entries)
+        cdef Columns columns
         cdef Lane lane
-        cdef int64_t parents = self.parent_start[stop], ops = self.op_start[stop]
+        cdef int64_t parents, ops
         if self.folds is None:
             self.folds = Folds()
+        # From here on nothing is made that the collector counts, so nobody else comes in between.
+        columns = self.all_columns()
+        parents, ops = self.parent_start[stop], self.op_start[stop]
         for lane in self.lanes:
             if not lane.parts_at(stop):
                 return False

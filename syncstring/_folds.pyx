@@ -224,10 +224,11 @@ cdef class Folds:
         PyMem_Free(self.page)
 
     cdef int fold(self, const Columns *columns, Py_ssize_t stop) except -1:
-        """Take in the events up to `stop` as well. O(1) an operation; if memory runs out, nothing is done."""
+        """Take in the events up to `stop` as well. O(1) an operation; if memory runs out, nothing is done. Nothing
+        is made that the garbage collector counts: where it runs, others may look at the columns, and move them."""
         cdef Py_ssize_t event = self.stop, end, many, number = len(self.pages), i
         cdef int64_t oldest, newest
-        cdef list made = []
+        cdef bint done = False
         cdef uint8_t *block = NULL
         cdef uint8_t *at
         cdef Before before
@@ -247,16 +248,18 @@ cdef class Folds:
                 for i in range(event, end):
                     at = fold_event(at, columns, i, &before)
                     oldest, newest = min(oldest, columns.time[i]), max(newest, columns.time[i])
-                made.append(PyBytes_FromStringAndSize(<char *>block, at - block))
+                self.pages.append(PyBytes_FromStringAndSize(<char *>block, at - block))
                 self.page[number].oldest, self.page[number].newest = oldest, newest
                 number += 1
                 self.page[number].first = event = end
                 self.page[number].parents = columns.parent_start[end]
                 self.page[number].ops = columns.op_start[end]
                 self.page[number].text = columns.text_start[end]
-            self.pages += made
+            done = True
         finally:
             PyMem_Free(block)
+            while not done and self.page[len(self.pages)].first > self.stop:
+                self.pages.pop()
         self.stop = stop
         return 0
 
