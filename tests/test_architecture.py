@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).parent.parent / "syncstring"
 # From the ground up. A room is a module, or a folder whose files know each other as they like.
 FLOORS: list[set[str]] = [
     {"errors", "_memory"},
-    {"_common"},
+    {"_bisect", "_common"},
     {"_text", "_runs", "_lane"},
     {"_events", "_patch"},
     {"_bytes", "_graph", "_spans", "_diff"},
