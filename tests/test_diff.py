@@ -89,7 +89,7 @@ def test_a_diff_is_that_of_diff_match_patch(pair: tuple[str, str]) -> None:
 
 
 @given(
-    st.sampled_from(ALPHABETS),
+    st.sampled_from([*ALPHABETS, "abcdefghijklmnopqrstuvwxyz "]),
     st.integers(0, 400),
     st.sampled_from([0, 3, 30, 200]),
     st.sampled_from([0, 40, 400]),
@@ -100,10 +100,10 @@ def test_a_diff_of_texts_that_are_far_apart_is_that_of_diff_match_patch(
     letters: str, length: int, times: int, grown: int, seed: int
 ) -> None:
     # Far enough for several blocks of diagonals and several batches of columns; many more insertions than
-    # deletions or the other way round, and about as many.
+    # deletions or the other way round, and, where the texts have nothing to do with each other, as many.
     chance = random.Random(seed)
     old = prose(chance, length, letters)
-    new = edited(chance, old, min(times, length), letters)[0]
+    new = edited(chance, old, min(times, length), letters)[0] if times else prose(chance, length, letters)
     pos = chance.randint(0, len(new))
     new = new[:pos] + prose(chance, grown, letters) + new[pos:]
     assert diff(old, new) == package_diff(old, new)
@@ -118,6 +118,21 @@ def test_what_is_the_same_from_one_end_to_the_other_is_kept(letter: str, length:
     old, new = f"x{same}yz", f"y{same}zx"
     assert diff(old, new) == package_diff(old, new)
     assert size(diff(old, new)) <= 6
+
+
+@pytest.mark.parametrize("length", [50, 51, 52, 53, 54, 55, 56, 57])
+def test_zeros_are_no_longer_the_same_where_one_text_ends(length: int) -> None:
+    # Behind a text the kernel has zeros of its own.
+    old, new = "a" + "\0" * 200 + "b", "c" + "\0" * length
+    assert diff(old, new) == package_diff(old, new)
+    assert diff(old[::-1], new[::-1]) == package_diff(old[::-1], new[::-1])
+
+
+@pytest.mark.parametrize("length", range(2, 70))
+def test_one_letter_in_common_is_found(length: int) -> None:
+    old, new = "a" * length + "x" + "b", "cd" + "x" + "e" * (length - 2)
+    assert size(diff(old, new)) == len(old) + len(new) - 2
+    assert size(diff(new, old)) == len(old) + len(new) - 2
 
 
 @given(pairs(), st.data())
