@@ -15,7 +15,7 @@ Nothing here knows of patches.
 Operations are kept as lengths only: what stands before one says which texts it means.
 """
 
-from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
+from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
 from libc.string cimport memcmp, memcpy, memset
 
 from syncstring._bisect cimport MARGIN, OUT_OF_STEPS, SPLIT, Bisection, bisect, release
