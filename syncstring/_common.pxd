@@ -12,8 +12,9 @@ cdef struct Piece:
 # `PatchError` if there's a lone surrogate in it.
 cdef Text text_of(str text) except *
 
-# s[i:i+n] as code points of `kind` bytes, no fewer than it has now; malloc'ed, the caller frees it.
-cdef char *widened(Text s, Py_ssize_t i, Py_ssize_t n, int kind) except NULL nogil
+# s as code points of `kind` bytes, no fewer than it has now, between two margins of so many zero bytes;
+# malloc'ed, the caller frees it.
+cdef char *widened(Text s, int kind, Py_ssize_t margin) except NULL nogil
 
 # How many of n code points from s[i] and from t[j] on, or before them, are the same. n must be there.
 cdef Py_ssize_t prefix(Text s, Py_ssize_t i, Text t, Py_ssize_t j, Py_ssize_t n) noexcept nogil

@@ -10,7 +10,7 @@ proposes: what is returned was compared. Nothing here knows what a diff is.
 
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcmp, memcpy, memset
 
 from syncstring.errors import PatchError
 
@@ -73,19 +73,22 @@ cdef void _convert(Unit *target, const Other *source, Py_ssize_t n) noexcept nog
         target[i] = <Unit>source[i]
 
 
-cdef char *widened(Text s, Py_ssize_t i, Py_ssize_t n, int kind) except NULL nogil:
-    cdef char *wide = <char *>PyMem_RawMalloc(max(n, 1) * kind)
-    if wide == NULL:
+cdef char *widened(Text s, int kind, Py_ssize_t margin) except NULL nogil:
+    cdef char *block = <char *>PyMem_RawMalloc(s.size * kind + 2 * margin)
+    cdef char *wide = block + margin
+    if block == NULL:
         _no_memory()
+    memset(block, 0, margin)
+    memset(wide + s.size * kind, 0, margin)
     if s.kind == kind:
-        memcpy(wide, s.data + i * kind, n * kind)
+        memcpy(wide, s.data, s.size * kind)
     elif kind == 2:
-        _convert(<uint16_t *>wide, <const uint8_t *>s.data + i, n)
+        _convert(<uint16_t *>wide, <const uint8_t *>s.data, s.size)
     elif s.kind == 1:
-        _convert(<uint32_t *>wide, <const uint8_t *>s.data + i, n)
+        _convert(<uint32_t *>wide, <const uint8_t *>s.data, s.size)
     else:
-        _convert(<uint32_t *>wide, <const uint16_t *>s.data + i, n)
-    return wide
+        _convert(<uint32_t *>wide, <const uint16_t *>s.data, s.size)
+    return block
 
 
 # --- ends ---------------------------------------------------------------------------------------------

@@ -3,22 +3,22 @@
 
 `diff` gives what `diff_main(old, new, False)` of diff-match-patch (20241021) gives with
 `Diff_Timeout = 0`, each run of insertions and deletions between two equalities as one splice:
-common ends are trimmed, a shorter text is looked for in the longer one, the rest is bisected
-(Myers 1986, "An O(ND) difference algorithm", section 4b) and every level of the recursion is
-cleaned up as `diff_cleanupMerge` does. Odd-looking details below are the package's.
+common ends are trimmed, a shorter text is looked for in the longer one, the rest is bisected and
+every level of the recursion is cleaned up as `diff_cleanupMerge` does. Odd-looking details below are
+the package's.
 
-It never looks at a clock. The bisections of one call make at most BUDGET inner steps together: a
-step visits one diagonal or moves one code point along it. What they leave undone is split at
-pieces that both texts have (patience diff on k-grams instead of lines) and, where there are none,
-replaced: coarser, still right, and the same everywhere. Nothing here knows of patches.
+It never looks at a clock. The bisections of one call make at most BUDGET steps together, as `_bisect`
+counts them. What they leave undone is split at pieces that both texts have (patience diff on k-grams
+instead of lines) and, where there are none, replaced: coarser, still right, and the same everywhere.
+Nothing here knows of patches.
 
 Operations are kept as lengths only: what stands before one says which texts it means.
 """
 
-from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
-from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t
+from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
 from libc.string cimport memcmp, memcpy, memset
 
+from syncstring._bisect cimport MARGIN, OUT_OF_STEPS, SPLIT, Bisection, bisect, release
 from syncstring._common cimport Piece, Text, find, pieces, prefix, suffix, text_of, widened
 
 from syncstring._patch import Splice
@@ -34,11 +34,6 @@ cdef extern from "Python.h":
     # With NULL for the exception, whatever doesn't fit is clipped: out of range stays out of range.
     Py_ssize_t PyNumber_AsSsize_t(object value, void *exception) except? -1
     const Py_ssize_t PY_SSIZE_T_MAX
-
-ctypedef fused Unit:
-    uint8_t
-    uint16_t
-    uint32_t
 
 # Beyond the budget, texts are matched by pieces this long, what is left between by shorter ones.
 cdef enum:
@@ -73,12 +68,9 @@ cdef struct Work:
     Edit *spare
     Task *tasks
     Py_ssize_t edits_count, edits_room, spare_room, tasks_count, tasks_room
-    int32_t *forward                   # furthest x on each diagonal, from either end; diagonal 0 in the middle
-    int32_t *reverse
-    Py_ssize_t reach                   # diagonals -reach .. reach have room
-    Py_ssize_t steps_left              # of the bisections
+    Bisection bisection                # with the steps that are left
     Py_ssize_t sweeps_left             # of what cleaning up may look at again
-    char *wide                         # what had to be widened, and found: ours to free
+    char *copies[2]                    # of the texts, and what was found: ours to free
     Piece *found
     bint sliding                       # only an insertion or only a deletion: it may stand elsewhere as well,
     Py_ssize_t latest                  # here at the latest
@@ -120,149 +112,6 @@ cdef int _push(Work *w, Task task) except -1 nogil:
 
 cdef inline Task _solving(Py_ssize_t a, Py_ssize_t a_end, Py_ssize_t b, Py_ssize_t b_end, int level) noexcept nogil:
     return Task(SOLVE, a, a_end, b, b_end, 0, 0, level)
-
-
-# --- Myers' bisection ---------------------------------------------------------------------------------
-
-cdef enum Outcome:
-    SPLIT
-    NOTHING_COMMON
-    OUT_OF_STEPS
-    OUT_OF_MEMORY
-
-
-cdef bint _reach(Work *w, Py_ssize_t reach) noexcept nogil:
-    # Room for diagonals -reach .. reach, those that had room keeping what they hold.
-    cdef Py_ssize_t size = (2 * reach + 1) * sizeof(int32_t)
-    cdef Py_ssize_t held = (2 * w.reach + 1) * sizeof(int32_t) if w.forward != NULL else 0
-    cdef int32_t *forward = <int32_t *>PyMem_RawMalloc(size)
-    cdef int32_t *reverse = <int32_t *>PyMem_RawMalloc(size)
-    if forward == NULL or reverse == NULL:
-        PyMem_RawFree(forward)
-        PyMem_RawFree(reverse)
-        return False
-    if held:
-        memcpy(forward + reach - w.reach, w.forward, held)
-        memcpy(reverse + reach - w.reach, w.reverse, held)
-    PyMem_RawFree(w.forward)
-    PyMem_RawFree(w.reverse)
-    w.forward = forward
-    w.reverse = reverse
-    w.reach = reach
-    return True
-
-
-cdef inline Outcome _round(
-    const Unit *a, Py_ssize_t n, const Unit *b, Py_ssize_t m, Py_ssize_t way, int32_t *v, const int32_t *facing,
-    Py_ssize_t facing_zero, Py_ssize_t *k, Py_ssize_t last, Py_ssize_t *cut_low, Py_ssize_t *cut_high, Py_ssize_t *left
-) noexcept nogil:
-    # Takes every other diagonal from k[0] to `last` one edit further, then along what is the same.
-    # `way` is 1 from the front, -1 from the back. With `facing`, the paths from the other end, stops
-    # with k[0] where one of them is met.
-    cdef Py_ssize_t i = k[0], x, start, stop
-    cdef int32_t left_of, right_of = v[i - 1]
-    while i <= last:
-        # Diagonals that no path has reached hold -1: the outermost need no case of their own.
-        left_of = right_of             # one round writes every other diagonal only
-        right_of = v[i + 1]
-        x = max(left_of + 1, right_of)
-        if x < n and x - i < m:
-            if a[way * x] == b[way * (x - i)]:
-                start = x
-                stop = min(n, m + i, x + left[0])
-                while x < stop and a[way * x] == b[way * (x - i)]:
-                    x += 1
-                left[0] -= x - start
-                if left[0] <= 0:
-                    return OUT_OF_STEPS
-            v[i] = <int32_t>x
-        else:
-            v[i] = <int32_t>x
-            if x > n:
-                cut_high[0] += 2
-                i += 2
-                continue
-            if x - i > m:
-                cut_low[0] += 2
-                i += 2
-                continue
-        if facing != NULL and x + facing[facing_zero - i] >= n:
-            k[0] = i
-            return SPLIT
-        i += 2
-    return NOTHING_COMMON
-
-
-cdef Outcome _bisect(
-    Work *w, const Unit *a, Py_ssize_t n, const Unit *b, Py_ssize_t m, Py_ssize_t *split_a, Py_ssize_t *split_b
-) noexcept nogil:
-    # Walks from both ends until the furthest paths overlap, and splits there.
-    cdef Py_ssize_t delta = n - m
-    cdef bint front = delta % 2 != 0   # an odd total: it is the forward paths that meet the others
-    cdef Py_ssize_t low1 = 0, high1 = 0, low2 = 0, high2 = 0
-    cdef Py_ssize_t ready = -1         # diagonals -ready .. ready are set
-    cdef Py_ssize_t d, k, x, wanted
-    cdef int32_t *v1 = NULL
-    cdef int32_t *v2 = NULL
-    cdef bint near
-    cdef Outcome outcome
-    for d in range((n + m + 1) // 2):
-        near = -2 * d <= delta <= 2 * d
-        if 3 * d >= ready:
-            # Set as many diagonals as are walked or faced (|delta| + d), not n + m.
-            wanted = 64 if ready < 0 else 2 * ready
-            if wanted > w.reach and not _reach(w, 2 * wanted):
-                return OUT_OF_MEMORY
-            v1 = w.forward + w.reach
-            v2 = w.reverse + w.reach
-            for k in range(ready + 1, wanted + 1):
-                v1[k] = v1[-k] = v2[k] = v2[-k] = -1
-            if ready < 0:
-                v1[1] = v2[1] = 0
-            ready = wanted
-
-        # A round's diagonals are paid for when it starts, the code points along them as they come.
-        w.steps_left -= max(0, d + 1 - (low1 + high1) // 2) + max(0, d + 1 - (low2 + high2) // 2)
-        if w.steps_left <= 0:
-            break
-        k = low1 - d
-        outcome = _round(a, n, b, m, 1, v1, v2 if front and near else NULL, delta, &k, d - high1,
-                         &low1, &high1, &w.steps_left)
-        if outcome == SPLIT:
-            split_a[0] = v1[k]
-            split_b[0] = v1[k] - k
-            return SPLIT
-        if outcome == OUT_OF_STEPS:
-            break
-        k = low2 - d
-        outcome = _round(a + n - 1, n, b + m - 1, m, -1, v2, NULL if front or not near else v1, delta, &k, d - high2,
-                         &low2, &high2, &w.steps_left)
-        if outcome == SPLIT:
-            # A path that ran off the edge is cut there, as slicing does.
-            x = v1[delta - k]
-            split_a[0] = min(x, n)
-            split_b[0] = min(x - (delta - k), m)
-            return SPLIT
-        if outcome == OUT_OF_STEPS:
-            break
-    else:
-        return NOTHING_COMMON
-    w.steps_left = 0
-    return OUT_OF_STEPS
-
-
-cdef Outcome _split(Work *w, Task t, Py_ssize_t *x, Py_ssize_t *y) noexcept nogil:
-    cdef Py_ssize_t n = t.a_end - t.a
-    cdef Py_ssize_t m = t.b_end - t.b
-    cdef const char *a = w.old.data + t.a * w.old.kind
-    cdef const char *b = w.new.data + t.b * w.new.kind
-    if w.steps_left <= 0 or n + m > 0x7FFFFFFF:
-        return OUT_OF_STEPS
-    if w.old.kind == 1:
-        return _bisect(w, <const uint8_t *>a, n, <const uint8_t *>b, m, x, y)
-    if w.old.kind == 2:
-        return _bisect(w, <const uint16_t *>a, n, <const uint16_t *>b, m, x, y)
-    return _bisect(w, <const uint32_t *>a, n, <const uint32_t *>b, m, x, y)
 
 
 # --- cleaning up, as diff_cleanupMerge does ------------------------------------------------------------
@@ -391,7 +240,7 @@ cdef int _compute(Work *w, Task t) except -1 nogil:
     cdef Py_ssize_t n = t.a_end - t.a
     cdef Py_ssize_t m = t.b_end - t.b
     cdef Py_ssize_t at, x = 0, y = 0
-    cdef Outcome outcome
+    cdef int outcome
     if n and m:
         if n > m:
             at = find(w.old, t.a, n, w.new, t.b, m)
@@ -408,9 +257,8 @@ cdef int _compute(Work *w, Task t) except -1 nogil:
                 _emit(w, INSERT, m - n - at)
                 return 0
         if n > 1 and m > 1:
-            outcome = _split(w, t, &x, &y)
-            if outcome == OUT_OF_MEMORY:
-                _no_memory()
+            outcome = bisect(&w.bisection, w.old.kind, w.old.data + t.a * w.old.kind, n,
+                             w.new.data + t.b * w.new.kind, m, &x, &y)
             if outcome == SPLIT and 0 < x + y < n + m:
                 _push(w, _solving(t.a + x, t.a_end, t.b + y, t.b_end, 0))
                 _push(w, _solving(t.a, t.a + x, t.b, t.b + y, 0))
@@ -466,15 +314,14 @@ cdef int _work(Work *w, Text old, Text new) except -1 nogil:
     cdef Py_ssize_t n = old.size - head - tail
     cdef Py_ssize_t m = new.size - head - tail
     cdef Task t
-    # From here on the middles are the texts; two that differ in width are brought to one.
+    # From here on the middles are the texts, in one width, with the margins that a bisection reads.
     w.old = Text(old.kind, old.data + head * old.kind, n)
     w.new = Text(new.kind, new.data + head * new.kind, m)
-    if n and m and old.kind < new.kind:
-        w.wide = widened(w.old, 0, n, new.kind)
-        w.old = Text(new.kind, w.wide, n)
-    elif n and m and new.kind < old.kind:
-        w.wide = widened(w.new, 0, m, old.kind)
-        w.new = Text(old.kind, w.wide, m)
+    if n and m:
+        w.copies[0] = widened(w.old, max(old.kind, new.kind), MARGIN)
+        w.copies[1] = widened(w.new, max(old.kind, new.kind), MARGIN)
+        w.old = Text(max(old.kind, new.kind), w.copies[0] + MARGIN, n)
+        w.new = Text(max(old.kind, new.kind), w.copies[1] + MARGIN, m)
     w.sliding = (n == 0) != (m == 0)
     w.latest = head
     _emit(w, EQUAL, head)
@@ -539,7 +386,7 @@ cdef tuple _diff(str old, str new, object cursor, Py_ssize_t budget):
         if not 0 <= caret <= t.size:
             raise PatchError(f"cursor at {cursor} is not within the new text of {t.size}; it is the caret after the edit")
     memset(&w, 0, sizeof(Work))
-    w.steps_left = budget
+    w.bisection.steps_left = budget
     w.sweeps_left = _BUDGET
     try:
         with nogil:
@@ -548,14 +395,14 @@ cdef tuple _diff(str old, str new, object cursor, Py_ssize_t budget):
             splices = _slid(&w, s, t, new, caret)
         if splices is None:
             splices = _splices(&w, new)
-        return splices, budget - w.steps_left
+        return splices, budget - w.bisection.steps_left
     finally:
         PyMem_RawFree(w.edits)
         PyMem_RawFree(w.spare)
         PyMem_RawFree(w.tasks)
-        PyMem_RawFree(w.forward)
-        PyMem_RawFree(w.reverse)
-        PyMem_RawFree(w.wide)
+        release(&w.bisection)
+        PyMem_RawFree(w.copies[0])
+        PyMem_RawFree(w.copies[1])
         PyMem_RawFree(w.found)
 
 
@@ -566,7 +413,8 @@ def diff(str old not None, str new not None, cursor=None):
     always the fewest. `cursor` is where the caret stands in `new`: of a single insertion or deletion
     that could stand in several places, that one is returned which ends (or was made) there.
     `PatchError` for a cursor outside `new` and for lone surrogates.
-    Cost: O((n + m) d) for d differing code points while that is below BUDGET steps, O(n + m) beyond.
+    Cost: O((n + m) (d + 1)) for d deleted or inserted code points, whichever are fewer, while that is
+    below BUDGET steps, O(n + m) beyond.
     """
     return _diff(old, new, cursor, _BUDGET)[0]
 
@@ -574,7 +422,7 @@ def diff(str old not None, str new not None, cursor=None):
 def diff_counted(str old not None, str new not None, budget=BUDGET):
     """Return `(splices, steps)`: what `diff` gives under that budget, and the steps it took.
 
-    A step is one diagonal visited by a bisection, or one code point that it moved along it. No more
-    than `budget` are made; with as many as are needed, the splices are those of diff-match-patch.
+    A step is one diagonal visited by a bisection, or 8 bytes compared along it after the first 8. No
+    more than `budget` are made; with as many as are needed, the splices are those of diff-match-patch.
     """
     return _diff(old, new, None, max(PyNumber_AsSsize_t(budget, NULL), 0))

@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).parent.parent / "syncstring"
 # From the ground up. A room is a module, or a folder whose files know each other as they like.
 FLOORS: list[set[str]] = [
     {"errors", "_memory"},
-    {"_common", "_names"},
+    {"_bisect", "_common", "_names"},
     {"_text", "_runs", "_lane", "_folds"},
     {"_entries", "_patch"},
     {"_events"},

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from diff_match_patch import diff_match_patch
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from syncstring._diff import BUDGET, diff, diff_counted
@@ -86,6 +86,53 @@ def test_a_diff_is_that_of_diff_match_patch(pair: tuple[str, str]) -> None:
     splices = diff(old, new)
     assert spliced(old, splices) == new
     assert splices == package_diff(old, new)
+
+
+@given(
+    st.sampled_from([*ALPHABETS, "abcdefghijklmnopqrstuvwxyz "]),
+    st.integers(0, 400),
+    st.sampled_from([0, 3, 30, 200]),
+    st.sampled_from([0, 40, 400]),
+    st.integers(0, 2**32),
+)
+@settings(max_examples=60)
+def test_a_diff_of_texts_that_are_far_apart_is_that_of_diff_match_patch(
+    letters: str, length: int, times: int, grown: int, seed: int
+) -> None:
+    # Far enough for several blocks of diagonals and several batches of columns; many more insertions than
+    # deletions or the other way round, and, where the texts have nothing to do with each other, as many.
+    chance = random.Random(seed)
+    old = prose(chance, length, letters)
+    new = edited(chance, old, min(times, length), letters)[0] if times else prose(chance, length, letters)
+    pos = chance.randint(0, len(new))
+    new = new[:pos] + prose(chance, grown, letters) + new[pos:]
+    assert diff(old, new) == package_diff(old, new)
+    assert diff(new, old) == package_diff(new, old)
+
+
+@pytest.mark.parametrize("letter", ["a", "é", "ж", "😀"])
+@pytest.mark.parametrize("length", [*range(1, 20), 63, 64, 65, 130])
+def test_what_is_the_same_from_one_end_to_the_other_is_kept(letter: str, length: int) -> None:
+    # The bisection compares 8 bytes at a time, from either end, and may look beyond where a text ends.
+    same = letter * length
+    old, new = f"x{same}yz", f"y{same}zx"
+    assert diff(old, new) == package_diff(old, new)
+    assert size(diff(old, new)) <= 6
+
+
+@pytest.mark.parametrize("length", [50, 51, 52, 53, 54, 55, 56, 57])
+def test_zeros_are_no_longer_the_same_where_one_text_ends(length: int) -> None:
+    # Behind a text the kernel has zeros of its own.
+    old, new = "a" + "\0" * 200 + "b", "c" + "\0" * length
+    assert diff(old, new) == package_diff(old, new)
+    assert diff(old[::-1], new[::-1]) == package_diff(old[::-1], new[::-1])
+
+
+@pytest.mark.parametrize("length", range(2, 70))
+def test_one_letter_in_common_is_found(length: int) -> None:
+    old, new = "a" * length + "x" + "b", "cd" + "x" + "e" * (length - 2)
+    assert size(diff(old, new)) == len(old) + len(new) - 2
+    assert size(diff(new, old)) == len(old) + len(new) - 2
 
 
 @given(pairs(), st.data())
@@ -192,13 +239,15 @@ def prose(chance: random.Random, length: int, letters: str = "abcdefghijklmnopqr
     return "".join(chance.choices(letters, k=length))
 
 
-def edited(chance: random.Random, text: str, times: int) -> tuple[str, int]:
+def edited(
+    chance: random.Random, text: str, times: int, letters: str = "abcdefghijklmnopqrstuvwxyz "
+) -> tuple[str, int]:
     """The text with that many small edits all over it, and how much they inserted and deleted."""
     changed, at, parts = 0, 0, []
     for pos in sorted(chance.sample(range(len(text)), times)):
         if pos < at:
             continue
-        delete, insert = chance.randrange(4), prose(chance, chance.randrange(1, 8))
+        delete, insert = chance.randrange(4), prose(chance, chance.randrange(1, 8), letters)
         parts += [text[at:pos], insert]
         at = pos + delete
         changed += delete + len(insert)
@@ -256,6 +305,21 @@ def test_steps_grow_with_the_text_times_the_edits() -> None:
     assert double < 3 * small
     assert again < 3 * double
     assert again < 80_000
+
+
+def test_what_is_only_inserted_costs_few_steps_however_much_it_is() -> None:
+    chance = random.Random(7)
+    text = prose(chance, 3_000)
+
+    def steps(length: int) -> int:
+        new = "".join(prose(chance, length) + text[i : i + 1_000] for i in range(0, 3_000, 1_000))
+        splices, forth = diff_counted(text, f"{new}.")
+        assert size(splices) == 3 * length + 1
+        return max(forth, diff_counted(f"{new}.", text)[1])
+
+    # A path with any deletion is too long: the rounds grow with what is inserted, not their diagonals.
+    assert steps(1_000) < 100 * 3_000
+    assert steps(4_000) < 100 * 12_000
 
 
 @pytest.mark.parametrize("trace", ["automerge-paper", "sveltecomponent", "json-crdt-patch"])
