@@ -439,17 +439,24 @@ cdef class SpliceLog:
     def __len__(self):
         return self.length
 
+    cdef int reserve(self, Py_ssize_t more) except -1:
+        """Room for so many more."""
+        cdef Py_ssize_t capacity
+        if more <= self.capacity - self.length:
+            return 0
+        capacity = _grown(self.capacity, self.length + more)
+        # A column that grew before another failed is only roomier than it need be.
+        _extend(&self.pos, capacity)
+        _extend(&self.delete, capacity)
+        _extend(&self.start, capacity)
+        _extend(&self.count, capacity)
+        self.capacity = capacity
+        return 0
+
     cdef int append(self, Py_ssize_t pos, Py_ssize_t delete, Py_ssize_t start, Py_ssize_t count) except -1:
         cdef Py_ssize_t n = self.length
-        cdef Py_ssize_t capacity
         if n == self.capacity:
-            capacity = _grown(n, n + 1)
-            # A column that grew before another failed is only roomier than it need be.
-            _extend(&self.pos, capacity)
-            _extend(&self.delete, capacity)
-            _extend(&self.start, capacity)
-            _extend(&self.count, capacity)
-            self.capacity = capacity
+            self.reserve(1)
         self.pos[n] = pos
         self.delete[n] = delete
         self.start[n] = start

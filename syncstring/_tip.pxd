@@ -14,6 +14,6 @@ cdef class Tip:
 
     cdef SpliceLog look(self)
     cdef int put(self, SpliceLog log) except -1
-    cdef Walker walker_at(self, Py_ssize_t at, Py_ssize_t size)
+    cdef Walker walker_at(self, Py_ssize_t at, Py_ssize_t size, Py_ssize_t stop)
     cdef int walk(self, Walker walker, Py_ssize_t stop, SpliceLog log) except -1
     cdef int forget(self, Py_ssize_t i) except -1

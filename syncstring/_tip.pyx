@@ -11,13 +11,16 @@ can be dropped at any time; no answer changes. Source: Gentle & Kleppmann, EuroS
 """
 
 cimport cython
+from cpython.mem cimport PyMem_Free
+from libc.stdint cimport int32_t
 
 from syncstring._graph cimport EventGraph
+from syncstring._memory cimport grown
+from syncstring._plan cimport put_plan
 from syncstring._text cimport SpliceLog, TextBuffer
 from syncstring._walker cimport Walker
-from syncstring._weave cimport own_splices
+from syncstring._weave cimport put_next
 
-from syncstring._plan import plan
 from syncstring._weave import replay_linear
 
 __all__ = ["Tip"]
@@ -64,18 +67,18 @@ cdef class Tip:
         cdef SpliceLog log = SpliceLog(graph.pool)
         cdef Py_ssize_t at = self.taken, stop = graph.length, size = self.buffer.size(), end
         cdef Walker walker
+        log.reserve(stop - at)  # most events are one splice
         while at < stop:
             if graph.critical_below(at) == at and graph.critical_above(at + 1) == at + 1:
                 # A chain, up to where the interval of critical versions that this is in ends.
                 end = min(stop, graph.chain_end(at))
                 while at < end:
-                    graph.fits(at, size)
-                    own_splices(graph, at, log)
-                    size = graph.size[at]
+                    size = put_next(graph, at, log, size)
                     at += 1
             else:
-                walker = self.walker_at(at, size)
-                at = min(stop, graph.critical_above(at + 1))
+                end = min(stop, graph.critical_above(at + 1))
+                walker = self.walker_at(at, size, end)
+                at = end
                 self.walk(walker, at, log)
                 size = walker.list.total(0)
         return log
@@ -84,9 +87,9 @@ cdef class Tip:
         self.graph.judge(event, before)
         self.taken = taken
 
-    cdef Walker walker_at(self, Py_ssize_t at, Py_ssize_t size):
+    cdef Walker walker_at(self, Py_ssize_t at, Py_ssize_t size, Py_ssize_t stop):
         """A walker that has walked the events from some critical version up to `at`, whose text has `size`
-        code points."""
+        code points. It will go on up to `stop`."""
         cdef EventGraph graph = self.graph
         cdef list walkers = self.walkers
         cdef Py_ssize_t base, i
@@ -107,7 +110,7 @@ cdef class Tip:
             self.walk(walker, at, None)
             return walker
         # The first event after a critical version was made on exactly its text.
-        walker = Walker(graph, base, size if base == at else graph.size_before(base))
+        walker = Walker(graph, base, size if base == at else graph.size_before(base), stop)
         self.walk(walker, at, None)
         walkers.append(walker)
         for i in range(len(walkers) - 2, 0, -1):
@@ -118,11 +121,18 @@ cdef class Tip:
     cdef int walk(self, Walker walker, Py_ssize_t stop, SpliceLog log) except -1:
         """Let a walker go on up to an event."""
         cdef Py_ssize_t walked = walker.base + walker.walked
-        self.done += stop - walked
+        cdef int32_t event = <int32_t>walked
+        cdef int32_t *order
         if stop - walked == 1:
-            walker.step(walked, log)
+            walker.walk_row(&event, 1, log)
         elif stop > walked:
-            walker.walk_all(plan(self.graph, walked, stop), log)
+            order = <int32_t *>grown(NULL, stop - walked, sizeof(int32_t))
+            try:
+                put_plan(self.graph, walked, stop, order)
+                walker.walk_row(order, stop - walked, log)
+            finally:
+                PyMem_Free(order)
+        self.done += stop - walked
         return 0
 
     cdef int forget(self, Py_ssize_t i) except -1:

@@ -22,7 +22,7 @@ FLOORS: list[set[str]] = [
     {"_text", "_runs", "_lane"},
     {"_events", "_patch"},
     {"_bytes", "_graph", "_spans", "_diff"},
-    {"_columns", "_fugue", "_plan"},
+    {"_columns", "_fugue", "_plan", "_walked"},
     {"_walker"},
     {"_weave"},
     {"_tip"},
