@@ -497,6 +497,35 @@ cdef class SpliceLog:
             splices.append((self.pos[i], self.delete[i], self.pool.get(self.start[i], self.count[i])))
         return splices
 
+    def join(self):
+        """Make one of neighbours that type on, delete on, or delete the end of what was just typed: a text and
+        any position in it come out the same. O(n)."""
+        self.join_all()
+
+    cdef void join_all(self) noexcept nogil:
+        cdef Py_ssize_t i, n = 0, last
+        cdef Py_ssize_t pos, delete, start, count
+        for i in range(self.length):
+            pos, delete, start, count = self.pos[i], self.delete[i], self.start[i], self.count[i]
+            last = n - 1
+            if n and delete == 0 and self.delete[last] == 0 and count and self.count[last]:
+                if pos == self.pos[last] + self.count[last] and start == self.start[last] + self.count[last]:
+                    self.count[last] += count
+                    continue
+            elif n and count == 0 and self.count[last] == 0:
+                if pos == self.pos[last] or pos + delete == self.pos[last]:
+                    self.pos[last] = pos
+                    self.delete[last] += delete
+                    continue
+            elif n and count == 0 and self.delete[last] == 0:
+                if pos >= self.pos[last] and pos + delete == self.pos[last] + self.count[last]:
+                    self.count[last] -= delete
+                    n -= self.count[last] == 0
+                    continue
+            self.pos[n], self.delete[n], self.start[n], self.count[n] = pos, delete, start, count
+            n += 1
+        self.length = n
+
     def truncate(self, n):
         """Forget all but the first `n` splices; the pool keeps their texts."""
         cdef Py_ssize_t length = PyNumber_AsSsize_t(n, NULL)

@@ -81,6 +81,7 @@ cdef class Tip:
                 at = end
                 self.walk(walker, at, log)
                 size = walker.list.total(0)
+        log.join_all()
         return log
 
     def took(self, Py_ssize_t event, Py_ssize_t taken, Py_ssize_t before):
