@@ -11,6 +11,9 @@ from syncstring._values cimport Patch, enter, holds
 
 __all__ = ["Placed"]
 
+cdef enum:
+    MANY = 100                         # patches that columns are made ready for at once
+
 
 cdef class Placed:
     """What a history holds; and the straight way in, for new patches whose parents are here."""
@@ -23,11 +26,17 @@ cdef class Placed:
     cdef Py_ssize_t place(self, list patches, Py_ssize_t first, list placed) except -1:
         """How far it went. `placed` may be None."""
         cdef EventGraph graph = self.graph
-        cdef Py_ssize_t i = first, event
+        cdef Py_ssize_t i = first, event, count = len(patches) - first
         cdef bint based = self.base is not None
         cdef Patch patch
         if graph is None or self._waiting or self._placing is not None and self._placing is not placed:
             return first
+        if count > MANY:
+            # Growing by halves copies all of it thrice.
+            graph.make_room(graph.length + count)
+            graph.make_place(graph.length + count)
+            graph.need_parents(graph.parent_start[graph.length] + count)
+            graph.need_ops(graph.op_start[graph.length] + 2 * count)
         for i in range(first, len(patches)):
             if type(patches[i]) is not Patch:
                 return i

@@ -260,15 +260,22 @@ cdef Patch view(EventGraph graph, Py_ssize_t event):
 cdef Py_ssize_t enter(EventGraph graph, Patch patch, int64_t base) except -2:
     """Append a patch that isn't there yet; its event, or -1 if a parent isn't there. With a `base` of more
     than 0 nothing is done for a patch without parents: it stands before it."""
-    cdef Py_ssize_t parent, i, j, count = 1
+    cdef Py_ssize_t event = graph.length, parent = event - 1, top, i, j, count = 1
+    cdef int64_t end
     cdef int32_t *known
     cdef tuple parents = patch.parents_
+    cdef list doomed
     if parents is None and patch.parent_session is None:
         parents = patch.parents
     if parents is None:
-        parent = graph.seek(patch.parent_time, patch.parent_session)
-        if parent < 0:
-            return -1
+        # It is nearly always the newest event: who types sends letter by letter.
+        if (
+            parent < 0 or graph.time[parent] != patch.parent_time
+            or <str>graph.sessions[graph.session[parent]] is not patch.parent_session
+        ):
+            parent = graph.seek(patch.parent_time, patch.parent_session)
+            if parent < 0:
+                return -1
         graph.begin(patch.time_, patch.session_, patch.author_, patch.wall_)
         graph.put_parents(1)[0] = <int32_t>parent
     else:
@@ -292,7 +299,11 @@ cdef Py_ssize_t enter(EventGraph graph, Patch patch, int64_t base) except -2:
         put_ops_in(graph, patch.raw, patch.raw_ops)
     else:
         graph.put_ops(patch.delta_())
-    return graph.finish(patch.message_)
+    if patch.message_ is not None:
+        return graph.finish(patch.message_)
+    doomed = graph.still_critical(event, &top, &end)
+    graph.show(event, top, end, doomed)
+    return event
 
 
 cdef bint holds(EventGraph graph, Py_ssize_t event, Patch patch) except -1:
