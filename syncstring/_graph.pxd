@@ -14,6 +14,7 @@ cdef class EventGraph(EventLog):
     cdef int64_t *critical_last
     cdef Py_ssize_t criticals, criticals_capacity
     cdef dict critical_heads           # prefix length -> its heads, where they are not just the last event
+    cdef int64_t widest                # no less than any of these lengths
     # Time order, known for the first `ordered` events.
     cdef Py_ssize_t places             # room in the four columns that follow
     cdef int32_t *order

@@ -148,6 +148,7 @@ cdef class EventGraph(EventLog):
                 memcpy(self.critical_last, critical + criticals, criticals * sizeof(int64_t))
                 self.length, self.heads_length = start, heads
                 self.criticals, self.ordered, self.critical_heads = criticals, ordered, critical_heads
+                self.widest = start
             PyMem_Free(head)
             PyMem_Free(critical)
         return 0
@@ -236,6 +237,7 @@ cdef class EventGraph(EventLog):
         if last == event - 1 and self.covers(event, event):
             if self.heads_length > 1:
                 self.critical_heads[event] = self.heads
+                self.widest = event
             return None
         if top + 2 > self.criticals_capacity:
             self.critical_first = <int64_t *>grown(
@@ -248,7 +250,7 @@ cdef class EventGraph(EventLog):
         stop = self.critical_last[top]
         if stop >= last + 1:
             stop = last + 1
-            if not self.covers(event, last + 1):
+            if last == event - 1 or not self.covers(event, last + 1):  # if the last, that was asked above
                 # Prefix 0 is always covered, so something stays.
                 if self.critical_first[top] == last + 1:
                     top -= 1
@@ -256,7 +258,7 @@ cdef class EventGraph(EventLog):
                 else:
                     stop = last
         doomed = _NOTHING
-        if self.critical_heads:
+        if self.widest > stop:
             for prefix in reversed(self.critical_heads):
                 if <int64_t>prefix <= stop:
                     break
@@ -274,6 +276,7 @@ cdef class EventGraph(EventLog):
             return
         for prefix in doomed:
             del self.critical_heads[prefix]
+        self.widest = min(self.widest, end)
         if self.ordered > end:
             self.ordered = end
         top += 1
@@ -578,6 +581,7 @@ cdef class EventGraph(EventLog):
                 seen[event] |= seen[parent] | {parent}
         below = set().union(*seen) if seen else set()
         assert self.heads == tuple(sorted(set(range(self.length)) - below))
+        assert self.widest >= max(self.critical_heads, default=0)
         for n in range(self.length + 1):
             critical = all(seen[event].issuperset(range(n)) for event in range(n, self.length))
             assert critical == (self.critical_below(n) == n), n
