@@ -472,6 +472,11 @@ cdef class SpliceLog:
             raise _misfit(f"splice {i}", self.pos[i], self.delete[i], buffer.size())
         raise MemoryError
 
+    cdef int replay_roomy(self, TextBuffer buffer, Py_ssize_t first, Py_ssize_t last) except -1:
+        if _make_room(self, buffer, first, last) != DONE:
+            raise MemoryError
+        return self.replay_range(buffer, first, last)
+
     def push(self, pos, delete, start, count):
         """Append a splice that inserts the `count` code points at `start` of the pool.
 
@@ -541,9 +546,7 @@ cdef class SpliceLog:
         """
         cdef Py_ssize_t begin, end
         begin, end = _range(self, first, last)
-        if _make_room(self, buffer, begin, end) != DONE:
-            raise MemoryError
-        self.replay_range(buffer, begin, end)
+        self.replay_roomy(buffer, begin, end)
 
     def check(self):
         """Derive again what is kept beside the splices; `AssertionError` where it doesn't agree."""
