@@ -26,6 +26,9 @@ from syncstring._spans cimport Span, SpanList
 
 __all__ = ["FugueList"]
 
+cdef enum:
+    SOME = 1024       # characters that there is room for at first: few bubbles insert more while they are live
+
 
 cdef inline uint32_t priority(int32_t s) noexcept nogil:
     # Any fixed mixing does: spans are numbered in an order that nobody can choose to match it cheaply.
@@ -49,7 +52,7 @@ cdef class FugueList(SpanList):
         self.reserve_spines()
         for side in range(2):
             self.start_spine(side, 0)
-        self.reserve_ids(base_size + room)
+        self.reserve_ids(base_size + room + SOME)  # what is touched is only what is used
         if base_size:
             base = self.new_span(0, <int32_t>base_size, -1, -1, -1)
             self.reserve_spines()
