@@ -23,6 +23,20 @@ cdef class Placed:
             raise IndexError(f"no patch {first} among {len(patches)}")
         return self.place(patches, first, placed)
 
+    cdef int make_room(self, Py_ssize_t count) except -1:
+        """Room for so many patches, most of which have one parent and two operations: growing by halves would
+        copy all of it thrice."""
+        cdef EventGraph graph = self.graph
+        cdef Py_ssize_t parents = graph.parent_start[graph.length] + count
+        cdef Py_ssize_t ops = graph.op_start[graph.length] + 2 * count
+        graph.make_room(graph.length + count)
+        graph.make_place(graph.length + count)
+        if parents > graph.parents_capacity:
+            graph.need_parents(max(parents, graph.parents_capacity + (graph.parents_capacity >> 1)))
+        if ops > graph.ops_capacity:
+            graph.need_ops(max(ops, graph.ops_capacity + (graph.ops_capacity >> 1)))
+        return 0
+
     cdef Py_ssize_t place(self, list patches, Py_ssize_t first, list placed) except -1:
         """How far it went. `placed` may be None."""
         cdef EventGraph graph = self.graph
@@ -32,11 +46,7 @@ cdef class Placed:
         if graph is None or self._waiting or self._placing is not None and self._placing is not placed:
             return first
         if count > MANY:
-            # Growing by halves copies all of it thrice.
-            graph.make_room(graph.length + count)
-            graph.make_place(graph.length + count)
-            graph.need_parents(graph.parent_start[graph.length] + count)
-            graph.need_ops(graph.op_start[graph.length] + 2 * count)
+            self.make_room(count)
         for i in range(first, len(patches)):
             if type(patches[i]) is not Patch:
                 return i

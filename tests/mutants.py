@@ -162,6 +162,21 @@ FAULTS: list[Fault] = [
         ),
     ),
     fault(
+        "what is typed after the cursor went elsewhere is walked as if it hadn't",
+        "walker::test_what_is_typed_letter_by_letter_is_walked_as_the_twin_does walker merge",
+        ("_walker.pyx", "graph.ops[k] == (end << 2 | KEEP)", "graph.ops[k] & 3 == KEEP"),
+    ),
+    fault(
+        "what is typed on is typed on something else than the event before it",
+        "walker::test_what_is_typed_letter_by_letter_is_walked_as_the_twin_does walker merge",
+        ("_walker.pyx", "and graph.parents[graph.parent_start[event]] == event - 1", "and True"),
+    ),
+    fault(
+        "insertions that touch are one splice wherever their texts stand",
+        "text_buffer::test_joined_splices_do_the_same_to_the_text_and_to_every_position text_buffer",
+        ("_text.pyx", " and start == self.start[last] + self.count[last]:", ":"),
+    ),
+    fault(
         "deletion is a flag instead of a counter in the twin",
         "reference",
         (
