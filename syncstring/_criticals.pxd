@@ -14,6 +14,7 @@ cdef class Criticals(EventLog):
     cdef int64_t *critical_last
     cdef Py_ssize_t criticals, criticals_capacity
     cdef dict critical_heads           # prefix length -> its heads, where they are not just the last event
+    cdef int64_t widest                # no less than any of these lengths
     cdef Py_ssize_t ordered            # events whose time order was derived, see `_graph`
     cdef Py_ssize_t markable           # room for
     cdef uint8_t *marks                # all zero between calls

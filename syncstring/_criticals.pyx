@@ -141,6 +141,7 @@ cdef class Criticals(EventLog):
                 memcpy(self.critical_last, critical + criticals, criticals * sizeof(int64_t))
                 self.length, self.heads_length = start, heads
                 self.criticals, self.ordered, self.critical_heads = criticals, ordered, critical_heads
+                self.widest = start
             PyMem_Free(head)
             PyMem_Free(critical)
         return 0
@@ -231,6 +232,7 @@ cdef class Criticals(EventLog):
         if last == event - 1 and self.covers(event, event):
             if self.heads_length > 1:
                 self.critical_heads[event] = self.heads
+                self.widest = event
             return None
         if top + 2 > self.criticals_capacity:
             self.critical_first = <int64_t *>grown(
@@ -243,7 +245,7 @@ cdef class Criticals(EventLog):
         stop = self.critical_last[top]
         if stop >= last + 1:
             stop = last + 1
-            if not self.covers(event, last + 1):
+            if last == event - 1 or not self.covers(event, last + 1):  # if the last, that was asked above
                 # Prefix 0 is always covered, so something stays.
                 if self.critical_first[top] == last + 1:
                     top -= 1
@@ -251,7 +253,7 @@ cdef class Criticals(EventLog):
                 else:
                     stop = last
         doomed = _NOTHING
-        if self.critical_heads:
+        if self.widest > stop:
             for prefix in reversed(self.critical_heads):
                 if <int64_t>prefix <= stop:
                     break
@@ -269,6 +271,7 @@ cdef class Criticals(EventLog):
             return
         for prefix in doomed:
             del self.critical_heads[prefix]
+        self.widest = min(self.widest, end)
         if self.ordered > end:
             self.ordered = end
         top += 1

@@ -26,6 +26,9 @@ from syncstring._spans cimport Span, SpanList
 
 __all__ = ["FugueList"]
 
+cdef enum:
+    SOME = 1024       # characters that there is room for at first: few bubbles insert more while they are live
+
 
 cdef inline uint32_t priority(int32_t s) noexcept nogil:
     # Any fixed mixing does: spans are numbered in an order that nobody can choose to match it cheaply.
@@ -37,9 +40,10 @@ cdef inline uint32_t priority(int32_t s) noexcept nogil:
 
 @cython.final
 cdef class FugueList(SpanList):
-    """Spans over a base text of `base_size` code points; inserted characters get the ids after it."""
+    """Spans over a base text of `base_size` code points; inserted characters get the ids after it. There is
+    `room` for so many of these at once."""
 
-    def __cinit__(self, EventGraph graph not None, int64_t base_size, int64_t pool_base):
+    def __cinit__(self, EventGraph graph not None, int64_t base_size, int64_t pool_base, int64_t room=0):
         cdef int side
         cdef int32_t base
         self.graph = graph
@@ -48,8 +52,8 @@ cdef class FugueList(SpanList):
         self.reserve_spines()
         for side in range(2):
             self.start_spine(side, 0)
+        self.reserve_ids(base_size + room + SOME)  # what is touched is only what is used
         if base_size:
-            self.reserve_ids(base_size)
             base = self.new_span(0, <int32_t>base_size, -1, -1, -1)
             self.reserve_spines()
             self.state[0][base] = 1

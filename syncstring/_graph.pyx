@@ -249,6 +249,7 @@ cdef class EventGraph(Criticals):
                 seen[event] |= seen[parent] | {parent}
         below = set().union(*seen) if seen else set()
         assert self.heads == tuple(sorted(set(range(self.length)) - below))
+        assert self.widest >= max(self.critical_heads, default=0)
         for n in range(self.length + 1):
             critical = all(seen[event].issuperset(range(n)) for event in range(n, self.length))
             assert critical == (self.critical_below(n) == n), n

@@ -59,7 +59,8 @@ class Keys:
         `commit` do, and `PatchError` for what is no splice.
         """
     def receive(self, patches: Iterable[Patch | Mapping[str, Any]], stored: bool = False) -> list[Splice]:
-        """Take in patches (or rows) in any order, known ones too; what the editor must apply, in order.
+        """Take in patches (or rows) in any order, known ones too; what the editor must apply, in order, is
+        returned. What was typed or deleted in a row is one splice there, whoever did it in how many patches.
 
         What is uncommitted is committed before anything new comes in, on what its author saw: carried over
         others' edits it would forget which deleted characters it stood beside. A patch with an unknown

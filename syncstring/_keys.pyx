@@ -314,6 +314,7 @@ cdef class Keys:
         log = self._tip.look()
         splices = listed(log, 0, log.length)
         self._tip.put(log)
+        self._tip.give_back(log)
         self._text = None
         return splices
 

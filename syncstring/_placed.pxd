@@ -12,4 +12,5 @@ cdef class Placed:
     cdef public set _settled
     cdef public list _placing              # or None
 
+    cdef int make_room(self, Py_ssize_t count) except -1
     cdef Py_ssize_t place(self, list patches, Py_ssize_t first, list placed) except -1

@@ -33,18 +33,32 @@ def plan(EventGraph graph not None, Py_ssize_t first, Py_ssize_t last):
     """The events [first, last) in an order that is cheap to walk: depth first, a branch to its end before
     the next, shorter ones first. Parents outside count as walked. O(n log n) in the worst case, O(n) mostly.
     """
-    cdef Py_ssize_t n = last - first, i, at, top = 0, start
+    cdef Py_ssize_t i
+    cdef list result = []
+    cdef int32_t *order
+    if not 0 <= first <= last <= graph.length:
+        raise IndexError(f"no events [{first}, {last}) among {graph.length}")
+    order = <int32_t *>grown(NULL, max(1, last - first), sizeof(int32_t))
+    try:
+        put_plan(graph, first, last, order)
+        for i in range(last - first):
+            result.append(order[i])
+    finally:
+        PyMem_Free(order)
+    return result
+
+
+cdef int put_plan(EventGraph graph, Py_ssize_t first, Py_ssize_t last, int32_t *order) except -1:
+    """`plan` of events that there are, into `order`."""
+    cdef Py_ssize_t n = last - first, i, at = 0, top = 0, start
     cdef int64_t k
     cdef int32_t event, parent, kid
-    cdef list result = []
     cdef int32_t *waiting = NULL, *chain = NULL, *kids = NULL
     cdef int64_t *kid_start = NULL
     cdef Ready *stack = NULL
-    if not 0 <= first <= last <= graph.length:
-        raise IndexError(f"no events [{first}, {last}) among {graph.length}")
     graph.reach(first)
     if n == 0:
-        return result
+        return 0
     try:
         waiting = <int32_t *>grown(NULL, n, sizeof(int32_t))
         chain = <int32_t *>grown(NULL, n, sizeof(int32_t))
@@ -82,7 +96,8 @@ def plan(EventGraph graph not None, Py_ssize_t first, Py_ssize_t last):
         while top:
             top -= 1
             event = stack[top].event
-            result.append(first + event)
+            order[at] = <int32_t>first + event
+            at += 1
             start = top
             for k in range(kid_start[event], kid_start[event + 1]):
                 kid = kids[k]
@@ -99,4 +114,4 @@ def plan(EventGraph graph not None, Py_ssize_t first, Py_ssize_t last):
         PyMem_Free(kid_start)
         PyMem_Free(kids)
         PyMem_Free(stack)
-    return result
+    return 0

@@ -35,6 +35,9 @@ cdef class SpliceLog:
     cdef Py_ssize_t *start             # of the inserted text, in the pool
     cdef Py_ssize_t *count             # of inserted code points
 
+    cdef int reserve(self, Py_ssize_t more) except -1
     cdef int append(self, Py_ssize_t pos, Py_ssize_t delete, Py_ssize_t start, Py_ssize_t count) except -1
+    cdef void join_all(self) noexcept nogil
+    cdef int replay_roomy(self, TextBuffer buffer, Py_ssize_t first, Py_ssize_t last) except -1  # `replay`
     # As `replay`, but memory may run out half-way: for a buffer that nobody sees then.
     cdef int replay_range(self, TextBuffer buffer, Py_ssize_t first, Py_ssize_t last) except -1

@@ -63,6 +63,9 @@ class SpliceLog:
         """
     def splices(self, first: int, last: int) -> list[tuple[int, int, str]]:
         """Return the splices `first` up to `last` as tuples `(pos, delete, insert)`."""
+    def join(self) -> None:
+        """Make one of neighbours that type on, delete on, or delete the end of what was just typed: a text
+        and any position in it come out the same. O(n)."""
     def truncate(self, n: int) -> None:
         """Forget all but the first `n` splices; the pool keeps their texts."""
     def replay(self, buffer: TextBuffer, first: int, last: int) -> None:

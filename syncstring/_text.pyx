@@ -439,17 +439,24 @@ cdef class SpliceLog:
     def __len__(self):
         return self.length
 
+    cdef int reserve(self, Py_ssize_t more) except -1:
+        """Room for so many more."""
+        cdef Py_ssize_t capacity
+        if more <= self.capacity - self.length:
+            return 0
+        capacity = _grown(self.capacity, self.length + more)
+        # A column that grew before another failed is only roomier than it need be.
+        _extend(&self.pos, capacity)
+        _extend(&self.delete, capacity)
+        _extend(&self.start, capacity)
+        _extend(&self.count, capacity)
+        self.capacity = capacity
+        return 0
+
     cdef int append(self, Py_ssize_t pos, Py_ssize_t delete, Py_ssize_t start, Py_ssize_t count) except -1:
         cdef Py_ssize_t n = self.length
-        cdef Py_ssize_t capacity
         if n == self.capacity:
-            capacity = _grown(n, n + 1)
-            # A column that grew before another failed is only roomier than it need be.
-            _extend(&self.pos, capacity)
-            _extend(&self.delete, capacity)
-            _extend(&self.start, capacity)
-            _extend(&self.count, capacity)
-            self.capacity = capacity
+            self.reserve(1)
         self.pos[n] = pos
         self.delete[n] = delete
         self.start[n] = start
@@ -464,6 +471,11 @@ cdef class SpliceLog:
         if self.pos[i] < 0 or self.delete[i] < 0 or self.pos[i] + self.delete[i] > buffer.size():
             raise _misfit(f"splice {i}", self.pos[i], self.delete[i], buffer.size())
         raise MemoryError
+
+    cdef int replay_roomy(self, TextBuffer buffer, Py_ssize_t first, Py_ssize_t last) except -1:
+        if _make_room(self, buffer, first, last) != DONE:
+            raise MemoryError
+        return self.replay_range(buffer, first, last)
 
     def push(self, pos, delete, start, count):
         """Append a splice that inserts the `count` code points at `start` of the pool.
@@ -490,6 +502,35 @@ cdef class SpliceLog:
             splices.append((self.pos[i], self.delete[i], self.pool.get(self.start[i], self.count[i])))
         return splices
 
+    def join(self):
+        """Make one of neighbours that type on, delete on, or delete the end of what was just typed: a text and
+        any position in it come out the same. O(n)."""
+        self.join_all()
+
+    cdef void join_all(self) noexcept nogil:
+        cdef Py_ssize_t i, n = 0, last
+        cdef Py_ssize_t pos, delete, start, count
+        for i in range(self.length):
+            pos, delete, start, count = self.pos[i], self.delete[i], self.start[i], self.count[i]
+            last = n - 1
+            if n and delete == 0 and self.delete[last] == 0 and count and self.count[last]:
+                if pos == self.pos[last] + self.count[last] and start == self.start[last] + self.count[last]:
+                    self.count[last] += count
+                    continue
+            elif n and count == 0 and self.count[last] == 0:
+                if pos == self.pos[last] or pos + delete == self.pos[last]:
+                    self.pos[last] = pos
+                    self.delete[last] += delete
+                    continue
+            elif n and count == 0 and self.delete[last] == 0:
+                if pos >= self.pos[last] and pos + delete == self.pos[last] + self.count[last]:
+                    self.count[last] -= delete
+                    n -= self.count[last] == 0
+                    continue
+            self.pos[n], self.delete[n], self.start[n], self.count[n] = pos, delete, start, count
+            n += 1
+        self.length = n
+
     def truncate(self, n):
         """Forget all but the first `n` splices; the pool keeps their texts."""
         cdef Py_ssize_t length = PyNumber_AsSsize_t(n, NULL)
@@ -505,9 +546,7 @@ cdef class SpliceLog:
         """
         cdef Py_ssize_t begin, end
         begin, end = _range(self, first, last)
-        if _make_room(self, buffer, begin, end) != DONE:
-            raise MemoryError
-        self.replay_range(buffer, begin, end)
+        self.replay_roomy(buffer, begin, end)
 
     def check(self):
         """Derive again what is kept beside the splices; `AssertionError` where it doesn't agree."""

@@ -10,10 +10,12 @@ cdef class Tip:
     cdef public TextBuffer buffer
     cdef public Py_ssize_t taken           # events whose edits the buffer shows
     cdef list walkers                      # bases ascending
+    cdef SpliceLog spare                   # or None
     cdef Py_ssize_t done                   # steps of walkers that are gone, and of planning
 
     cdef SpliceLog look(self)
     cdef int put(self, SpliceLog log) except -1
-    cdef Walker walker_at(self, Py_ssize_t at, Py_ssize_t size)
+    cdef void give_back(self, SpliceLog log) noexcept
+    cdef Walker walker_at(self, Py_ssize_t at, Py_ssize_t size, Py_ssize_t stop)
     cdef int walk(self, Walker walker, Py_ssize_t stop, SpliceLog log) except -1
     cdef int forget(self, Py_ssize_t i) except -1

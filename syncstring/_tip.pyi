@@ -30,8 +30,8 @@ class Tip:
     def advance(self) -> SpliceLog:
         """Take in every event that the graph has got since the last call.
 
-        The splices returned, in order, turn the buffer's text before the call into its text after it. Where
-        memory runs out, nothing was taken in.
+        The splices returned, in order, turn the buffer's text before the call into its text after it; what is
+        typed or deleted in a row is one. Where memory runs out, nothing was taken in.
         """
     def begin(self) -> None:
         """`advance` for the first time, where nobody asks what it did: a chain that the history begins with

@@ -11,16 +11,22 @@ can be dropped at any time; no answer changes. Source: Gentle & Kleppmann, EuroS
 """
 
 cimport cython
+from cpython.mem cimport PyMem_Free
+from libc.stdint cimport int32_t
 
 from syncstring._graph cimport EventGraph
+from syncstring._memory cimport grown
+from syncstring._plan cimport put_plan
 from syncstring._text cimport SpliceLog, TextBuffer
 from syncstring._walker cimport Walker
-from syncstring._weave cimport own_splices
+from syncstring._weave cimport put_next
 
-from syncstring._plan import plan
 from syncstring._weave import replay_linear
 
 __all__ = ["Tip"]
+
+cdef enum:
+    SPARE = 64        # splices that a log which is kept may have room for
 
 
 @cython.final
@@ -52,7 +58,7 @@ cdef class Tip:
         self.put(log)
 
     cdef int put(self, SpliceLog log) except -1:
-        log.replay(self.buffer, 0, log.length)
+        log.replay_roomy(self.buffer, 0, log.length)
         self.taken = self.graph.length
         self.graph.shrink()
         return 0
@@ -62,33 +68,41 @@ cdef class Tip:
 
     cdef SpliceLog look(self):
         cdef EventGraph graph = self.graph
-        cdef SpliceLog log = SpliceLog(graph.pool)
+        cdef SpliceLog log = self.spare if self.spare is not None else SpliceLog(graph.pool)
         cdef Py_ssize_t at = self.taken, stop = graph.length, size = self.buffer.size(), end
         cdef Walker walker
         graph.reach(at)
+        self.spare = None
+        log.length = 0
+        log.reserve(stop - at)  # most events are one splice
         while at < stop:
             if graph.critical_below(at) == at and graph.critical_above(at + 1) == at + 1:
                 # A chain, up to where the interval of critical versions that this is in ends.
                 end = min(stop, graph.chain_end(at))
                 while at < end:
-                    graph.fits(at, size)
-                    own_splices(graph, at, log)
-                    size = graph.size[at]
+                    size = put_next(graph, at, log, size)
                     at += 1
             else:
-                walker = self.walker_at(at, size)
-                at = min(stop, graph.critical_above(at + 1))
+                end = min(stop, graph.critical_above(at + 1))
+                walker = self.walker_at(at, size, end)
+                at = end
                 self.walk(walker, at, log)
                 size = walker.list.total(0)
+        log.join_all()
         return log
+
+    cdef void give_back(self, SpliceLog log) noexcept:
+        """Let the next `look` have a log that nobody looks at any more: making one takes a fifth of a receipt."""
+        if log.capacity <= SPARE:
+            self.spare = log
 
     def took(self, Py_ssize_t event, Py_ssize_t taken, Py_ssize_t before):
         self.graph.judge(event, before)
         self.taken = taken
 
-    cdef Walker walker_at(self, Py_ssize_t at, Py_ssize_t size):
+    cdef Walker walker_at(self, Py_ssize_t at, Py_ssize_t size, Py_ssize_t stop):
         """A walker that has walked the events from some critical version up to `at`, whose text has `size`
-        code points."""
+        code points. It will go on up to `stop`."""
         cdef EventGraph graph = self.graph
         cdef list walkers = self.walkers
         cdef Py_ssize_t base, i
@@ -109,7 +123,7 @@ cdef class Tip:
             self.walk(walker, at, None)
             return walker
         # The first event after a critical version was made on exactly its text.
-        walker = Walker(graph, base, size if base == at else graph.size_before(base))
+        walker = Walker(graph, base, size if base == at else graph.size_before(base), stop)
         self.walk(walker, at, None)
         walkers.append(walker)
         for i in range(len(walkers) - 2, 0, -1):
@@ -120,11 +134,18 @@ cdef class Tip:
     cdef int walk(self, Walker walker, Py_ssize_t stop, SpliceLog log) except -1:
         """Let a walker go on up to an event."""
         cdef Py_ssize_t walked = walker.base + walker.walked
-        self.done += stop - walked
+        cdef int32_t event = <int32_t>walked
+        cdef int32_t *order
         if stop - walked == 1:
-            walker.step(walked, log)
+            walker.walk_row(&event, 1, log)
         elif stop > walked:
-            walker.walk_all(plan(self.graph, walked, stop), log)
+            order = <int32_t *>grown(NULL, stop - walked, sizeof(int32_t))
+            try:
+                put_plan(self.graph, walked, stop, order)
+                walker.walk_row(order, stop - walked, log)
+            finally:
+                PyMem_Free(order)
+        self.done += stop - walked
         return 0
 
     cdef int forget(self, Py_ssize_t i) except -1:

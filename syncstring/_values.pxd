@@ -6,9 +6,10 @@ from syncstring._graph cimport EventGraph
 
 
 cdef class Patch:
-    # Where it was made or read, a patch is a view of an event: its parts are made when somebody looks at them.
-    cdef EventGraph graph              # or None, and then the parts are here
-    cdef Py_ssize_t event
+    # Where it was made or read from a pack, a patch is a view of an event, else of its bytes: its parts are made
+    # when somebody looks at them. The less there is in one, the less memory many of them touch.
+    cdef object source                 # an EventGraph, or bytes, or None: then the parts are here
+    cdef Py_ssize_t place              # the event, or where the operations begin in the bytes
     cdef int64_t time_, wall_
     cdef str session_, author_, message_
     cdef object id_                    # None: not looked at yet
@@ -16,11 +17,6 @@ cdef class Patch:
     cdef int64_t parent_time
     cdef str parent_session            # None: not just one
     cdef tuple ops_                    # None: not looked at yet
-    cdef bytes raw                     # what it was read from, or None
-    cdef Py_ssize_t raw_ops            # where the operations begin there
-
-    cdef tuple delta_(self)
-    cdef int fill(self, tuple parts) except -1
 
 
 cdef object id_of(int64_t time, str session)

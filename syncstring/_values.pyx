@@ -67,6 +67,24 @@ cdef object id_of(int64_t time, str session):
     return id
 
 
+cdef tuple delta_of(Patch patch):
+    """Its operations."""
+    if patch.ops_ is None:
+        if PyBytes_CheckExact(patch.source):
+            patch.ops_ = ops_in(<bytes>patch.source, patch.place)
+        else:  # of nobody: `__new__` alone was called
+            patch.ops_ = () if patch.source is None else (<EventGraph>patch.source).seen(patch.place).delta(patch.place)
+    return patch.ops_
+
+
+cdef int fill(Patch patch, tuple parts) except -1:
+    id, patch.parents_, patch.ops_, patch.author_, patch.wall_, patch.message_ = parts
+    patch.time_, patch.session_ = id
+    if type(id) is Id:
+        patch.id_ = id
+    return 0
+
+
 @cython.final
 @cython.no_gc  # it holds strings, tuples of such, and a graph, which knows no patch: no cycle leads back
 @cython.freelist(256)
@@ -75,31 +93,24 @@ cdef class Patch:
         if self.session_ is not None:
             raise PatchError("a patch never changes; make another")
         ops = compose(items("splices", splices, "(pos, delete, insert)"))
-        self.fill(made(id, parents, ops, author, wall, message))
+        fill(self, made(id, parents, ops, author, wall, message))
 
     @classmethod
     def of_ops(cls, id, parents, tuple ops not None, author, wall, message=None):
         cdef Patch patch = Patch.__new__(Patch)
-        patch.fill(made(id, parents, ops, author, wall, message))
+        fill(patch, made(id, parents, ops, author, wall, message))
         return patch
 
     @classmethod
     def trusted(cls, id, tuple parents not None, tuple ops not None, author, wall, message=None):
         cdef Patch patch = Patch.__new__(Patch)
-        patch.fill((id, parents, ops, author, wall, message))
+        fill(patch, (id, parents, ops, author, wall, message))
         return patch
 
     @classmethod
     def of_event(cls, EventGraph graph not None, Py_ssize_t event):
         graph.seen(event)
         return view(graph, event)
-
-    cdef int fill(self, tuple parts) except -1:
-        id, self.parents_, self.ops_, self.author_, self.wall_, self.message_ = parts
-        self.time_, self.session_ = id
-        if type(id) is Id:
-            self.id_ = id
-        return 0
 
     # --- its parts ------------------------------------------------------------
 
@@ -119,19 +130,21 @@ cdef class Patch:
 
     @property
     def parents(self):
+        cdef EventGraph graph
         cdef int64_t k
         cdef Py_ssize_t parent
         cdef EventLog log, older
         if self.parents_ is None:
             if self.parent_session is not None:
                 self.parents_ = (id_of(self.parent_time, self.parent_session),)
-            elif self.graph is not None:
+            elif type(self.source) is EventGraph:
+                graph = <EventGraph>self.source
                 ids = []
-                log = self.graph.seen(self.event)
-                for k in range(log.parent_start[self.event], log.parent_start[self.event + 1]):
+                log = graph.seen(self.place)
+                for k in range(log.parent_start[self.place], log.parent_start[self.place + 1]):
                     parent = log.parents[k]
-                    older = self.graph.seen(parent)
-                    ids.append(id_of(older.time[parent], <str>self.graph.sessions[older.session[parent]]))
+                    older = graph.seen(parent)
+                    ids.append(id_of(older.time[parent], <str>graph.sessions[older.session[parent]]))
                 ids.sort()
                 self.parents_ = tuple(ids)
             else:  # of nobody: `__new__` alone was called
@@ -140,23 +153,15 @@ cdef class Patch:
 
     @property
     def ops(self):
-        return self.delta_()
-
-    cdef tuple delta_(self):
-        if self.ops_ is None:
-            if self.raw is not None:
-                self.ops_ = ops_in(self.raw, self.raw_ops)
-            else:
-                self.ops_ = () if self.graph is None else self.graph.seen(self.event).delta(self.event)
-        return self.ops_
+        return delta_of(self)
 
     @property
     def delta(self):
-        return encode_delta(self.delta_())
+        return encode_delta(delta_of(self))
 
     @property
     def splices(self):
-        return ops_splices(self.delta_())
+        return ops_splices(delta_of(self))
 
     @property
     def author(self):
@@ -182,13 +187,13 @@ cdef class Patch:
             or self.author_ != patch.author_ or self.message_ != patch.message_
         ):
             return False
-        return self.delta_() == patch.delta_() and self.parents == patch.parents
+        return delta_of(self) == delta_of(patch) and self.parents == patch.parents
 
     def __hash__(self):
-        return hash((self.id, self.delta_()))
+        return hash((self.id, delta_of(self)))
 
     def __reduce__(self):
-        parts = (self.id, self.parents, self.delta_(), self.author_, self.wall_, self.message_)
+        parts = (self.id, self.parents, delta_of(self), self.author_, self.wall_, self.message_)
         return Patch.trusted, parts
 
     def __repr__(self):
@@ -203,7 +208,7 @@ cdef class Patch:
 
     def to_row(self, doc):
         return row_of_parts(
-            doc, self.id, self.parents, self.delta_(), self.author_, self.wall_, self.message_
+            doc, self.id, self.parents, delta_of(self), self.author_, self.wall_, self.message_
         )
 
     @classmethod
@@ -212,19 +217,19 @@ cdef class Patch:
         if type(row) is dict and _read_row(patch, <dict>row):
             return patch
         patch = Patch.__new__(Patch)
-        patch.fill(parts_of_row(row))
+        fill(patch, parts_of_row(row))
         return patch
 
     def to_bytes(self):
         cdef uint8_t small[SMALL]
         cdef Py_ssize_t size
-        if self.raw is not None:
-            return self.raw
+        if PyBytes_CheckExact(self.source):
+            return self.source
         size = _write(self, small)
         if size:
             return PyBytes_FromStringAndSize(<char *>small, size)
         return compact.written(
-            (self.id, self.parents, self.delta_(), self.author_, self.wall_, self.message_)
+            (self.id, self.parents, delta_of(self), self.author_, self.wall_, self.message_)
         )
 
     @classmethod
@@ -233,10 +238,10 @@ cdef class Patch:
         if PyBytes_CheckExact(data) and _read(
             patch, <const uint8_t *>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)
         ):
-            patch.raw = data
+            patch.source = data
             return patch
         patch = Patch.__new__(Patch)
-        patch.fill(compact.read(data))
+        fill(patch, compact.read(data))
         return patch
 
     def digest(self):
@@ -249,8 +254,8 @@ cdef Patch view(EventGraph graph, Py_ssize_t event):
     """The patch that an event is."""
     cdef Patch patch = Patch.__new__(Patch)
     cdef EventLog log = graph.seen(event) if event < graph.folded else graph
-    patch.graph = graph
-    patch.event = event
+    patch.source = graph
+    patch.place = event
     patch.time_ = log.time[event]
     patch.wall_ = log.wall[event]
     patch.session_ = <str>graph.sessions[log.session[event]]
@@ -265,15 +270,22 @@ cdef Patch view(EventGraph graph, Py_ssize_t event):
 cdef Py_ssize_t enter(EventGraph graph, Patch patch, int64_t base) except -2:
     """Append a patch that isn't there yet; its event, or -1 if a parent isn't there. With a `base` of more
     than 0 nothing is done for a patch without parents: it stands before it."""
-    cdef Py_ssize_t parent, i, j, count = 1
+    cdef Py_ssize_t event = graph.length, parent = event - 1, top, i, j, count = 1
+    cdef int64_t end
     cdef int32_t *known
     cdef tuple parents = patch.parents_
+    cdef list doomed
     if parents is None and patch.parent_session is None:
         parents = patch.parents
     if parents is None:
-        parent = graph.seek(patch.parent_time, patch.parent_session)
-        if parent < 0:
-            return -1
+        # It is nearly always the newest event: who types sends letter by letter.
+        if (
+            parent < 0 or graph.time[parent] != patch.parent_time
+            or <str>graph.sessions[graph.session[parent]] is not patch.parent_session
+        ):
+            parent = graph.seek(patch.parent_time, patch.parent_session)
+            if parent < 0:
+                return -1
         graph.begin(patch.time_, patch.session_, patch.author_, patch.wall_)
         graph.put_parents(1)[0] = <int32_t>parent
     else:
@@ -293,16 +305,20 @@ cdef Py_ssize_t enter(EventGraph graph, Patch patch, int64_t base) except -2:
                 known[j] = known[j - 1]
                 j -= 1
             known[j] = <int32_t>parent
-    if patch.raw is not None:
-        put_ops_in(graph, patch.raw, patch.raw_ops)
+    if PyBytes_CheckExact(patch.source):
+        put_ops_in(graph, <bytes>patch.source, patch.place)
     else:
-        graph.put_ops(patch.delta_())
-    return graph.finish(patch.message_)
+        graph.put_ops(delta_of(patch))
+    if patch.message_ is not None:
+        return graph.finish(patch.message_)
+    doomed = graph.still_critical(event, &top, &end)
+    graph.show(event, top, end, doomed)
+    return event
 
 
 cdef bint holds(EventGraph graph, Py_ssize_t event, Patch patch) except -1:
     """Whether the event is that patch, whose id it has."""
-    if patch.graph is graph and patch.event == event:
+    if patch.source is graph and patch.place == event:
         return True
     return view(graph, event) == patch
 
@@ -313,7 +329,7 @@ cdef Py_ssize_t _write(Patch patch, uint8_t *out) except -1:
     """The bytes of a patch, and how many; 0 for what may have more than `SMALL`."""
     cdef Py_ssize_t at = 0, size, count = 1, i
     cdef int64_t time = patch.time_, older, ahead = patch.wall_ - time
-    cdef tuple ops = patch.delta_(), parents = patch.parents_
+    cdef tuple ops = delta_of(patch), parents = patch.parents_
     cdef int flags = BYTES
     cdef const char *text
     cdef bint alone
@@ -460,7 +476,7 @@ cdef bint _read(Patch patch, const uint8_t *data, Py_ssize_t size) except -1:
         patch.wall_ += -(number + 1 >> 1) if number & 1 else number >> 1
         if not 0 <= patch.wall_ <= MAX_TIME:
             return False
-    patch.raw_ops = reading.at
+    patch.place = reading.at
     while reading.at < size:
         number = next_number(&reading)
         if number < 4:

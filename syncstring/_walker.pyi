@@ -4,24 +4,16 @@ from typing import Self, final
 from syncstring._fugue import FugueList
 from syncstring._graph import EventGraph
 from syncstring._text import SpliceLog
+from syncstring._walked import Walked
 
 __all__ = ["Walker"]
 
 @final
-class Walker:
+class Walker(Walked):
     """Replays events from a critical version on, and says what each does to the merged text."""
 
     @property
-    def graph(self) -> EventGraph: ...
-    @property
     def list(self) -> FugueList: ...
-    @property
-    def base(self) -> int: ...
-    @property
-    def walked(self) -> int: ...
-    @property
-    def moves(self) -> int:
-        """Events looked at on the way from version to version, and retreated from or advanced over."""
     @property
     def size(self) -> int:
         """The length of the merged text."""
@@ -32,8 +24,9 @@ class Walker:
     @property
     def steps(self) -> int:
         """Slots and words looked at, and events moved: what tests of growth count."""
-    def __new__(cls, graph: EventGraph, base: int, base_size: int) -> Self:
-        """Start at the critical prefix of `base` events, whose text has `base_size` code points."""
+    def __new__(cls, graph: EventGraph, base: int, base_size: int, stop: int = 0) -> Self:
+        """Start at the critical prefix of `base` events, whose text has `base_size` code points; there is
+        room for what the events up to `stop` insert."""
     def walk(self, event: int, out: SpliceLog | None = None) -> None:
         """Take in one event whose parents were; append what it does to the merged text to `out`.
 

@@ -17,8 +17,7 @@ It doesn't know texts, ids or rows: `_graph.pyx` numbers what it reads, `_fugue.
 
 cimport cython
 from cpython.mem cimport PyMem_Free
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
-from libc.string cimport memset
+from libc.stdint cimport int32_t, int64_t, uint64_t
 
 from syncstring._fugue cimport RIGHT, FugueList
 from syncstring._entries cimport DELETE, INSERT, JUDGED, KEEP, MISFIT
@@ -26,56 +25,60 @@ from syncstring._graph cimport EventGraph
 from syncstring._memory cimport grown
 from syncstring._spans cimport COLUMNS
 from syncstring._text cimport SpliceLog
+from syncstring._walked cimport Walked
 
 __all__ = ["Walker"]
 
 cdef enum:
     NEAR = 128        # moving a column over so many spans is never worth opening another
-    # Marks, while a way from one version to another is looked for:
-    BACK = 1          # only in the version to go back from, as far as is known
-    BOTH = 2
-    FORTH = 3
+    NOBODY = -2       # no event's number, and no event's parent's
+
+
+cdef inline bint types_on(EventGraph graph, Py_ssize_t event, int64_t end) noexcept:
+    """Whether an event inserts something at `end`, does nothing else, and was made on just the one before it."""
+    cdef int64_t k = graph.op_start[event]
+    return (
+        graph.op_start[event + 1] == k + 2 and graph.ops[k] == (end << 2 | KEEP)
+        and graph.ops[k + 1] & 3 == INSERT and graph.parent_start[event + 1] == graph.parent_start[event] + 1
+        and graph.parents[graph.parent_start[event]] == event - 1
+    )
 
 
 @cython.final
-cdef class Walker:
+cdef class Walker(Walked):
     """Walks the events of `graph` from the critical prefix `base` on, whose text has `base_size` code points.
 
     `walk` and `walk_all` take events whose parents are walked or in the base. Every event costs O(log n)
-    an operation, and O(log n) for each event that some column has to be moved over.
+    an operation, and O(log n) for each event that some column has to be moved over. There is room at once for
+    what the events up to `stop` insert.
     """
 
-    def __cinit__(self, EventGraph graph not None, Py_ssize_t base, int64_t base_size):
+    def __cinit__(self, EventGraph graph not None, Py_ssize_t base, int64_t base_size, Py_ssize_t stop=0):
         if graph.critical_floor(base) != base or base > graph.length:
             raise ValueError(f"prefix {base} is not critical")
         graph.reach(base)
+        stop = min(max(base, stop), graph.length)
         self.graph = graph
         self.base = base
-        self.list = FugueList(graph, base_size, graph.text_start[base])
+        self.list = FugueList(graph, base_size, graph.text_start[base], graph.text_start[stop] - graph.text_start[base])
         self.cursor[0] = -1
+        self.typed = NOBODY
 
     def __dealloc__(self):
-        PyMem_Free(self.within)
-        PyMem_Free(self.is_head)
-        PyMem_Free(self.weight)
-        PyMem_Free(self.extents)
         PyMem_Free(self.target_start)
         PyMem_Free(self.target_count)
         PyMem_Free(self.target_id)
         PyMem_Free(self.target_length)
-        PyMem_Free(self.heap)
-        PyMem_Free(self.seen)
-        PyMem_Free(self.back)
-        PyMem_Free(self.forth)
 
     cdef int begin(self) except -1:
         """Forget what was walked: it was cut short within an event, and stands nowhere."""
         cdef Py_ssize_t i
         self.list = FugueList(self.graph, self.list.base_size, self.list.pool_base)
         for i in range(self.capacity):
-            self.within[i] = self.is_head[i] = 0
             self.target_count[i] = -1
-        self.targets = self.heads = self.spent = 0
+        self.nothing_walked()
+        self.targets = self.spent = 0
+        self.typed = NOBODY
         self.broken = False
 
     cdef int reserve(self, Py_ssize_t event) except -1:
@@ -83,126 +86,15 @@ cdef class Walker:
         cdef Py_ssize_t local = event - self.base, room, i
         if local >= self.capacity:
             room = max(16, local + 1, 2 * self.capacity)
-            self.within = <uint64_t *>grown(self.within, room, sizeof(uint64_t))
-            self.is_head = <uint8_t *>grown(self.is_head, room, sizeof(uint8_t))
-            self.weight = <int32_t *>grown(self.weight, room, sizeof(int32_t))
-            self.extents = <int32_t *>grown(self.extents, room, sizeof(int32_t))
             self.target_start = <int64_t *>grown(self.target_start, room, sizeof(int64_t))
             self.target_count = <int32_t *>grown(self.target_count, room, sizeof(int32_t))
-            self.heap = <int32_t *>grown(self.heap, room, sizeof(int32_t))
-            self.seen = <int32_t *>grown(self.seen, room, sizeof(int32_t))
-            self.back = <int32_t *>grown(self.back, room, sizeof(int32_t))
-            self.forth = <int32_t *>grown(self.forth, room, sizeof(int32_t))
-            memset(self.within + self.capacity, 0, (room - self.capacity) * sizeof(uint64_t))
-            memset(self.is_head + self.capacity, 0, room - self.capacity)
             for i in range(self.capacity, room):
                 self.target_count[i] = -1
-            self.capacity = room
+            self.make_room(room)
         self.list.reserve_ids(self.list.base_size + self.graph.text_start[event + 1] - self.list.pool_base)
         return 0
 
     # Versions.
-
-    cdef bint sees_all(self, Py_ssize_t event) noexcept:
-        """Whether the event's parents name every head of what is walked."""
-        cdef int64_t k
-        cdef Py_ssize_t named = 0
-        for k in range(self.graph.parent_start[event], self.graph.parent_start[event + 1]):
-            if self.graph.parents[k] >= self.base:
-                named += self.is_head[self.graph.parents[k] - self.base]
-        return named == self.heads
-
-    cdef void push(self, int32_t event, uint8_t mark) noexcept:
-        """Mark an event BACK or BOTH, which stays; queue it if it is new."""
-        cdef uint8_t old = self.graph.marks[event]
-        cdef Py_ssize_t at, up
-        cdef int32_t held
-        if old >= mark:
-            return
-        self.graph.marks[event] = mark
-        self.unshared += (mark == BACK) - (old == BACK)
-        if old:
-            return
-        self.seen[self.seen_length] = event
-        self.seen_length += 1
-        at = self.heap_length
-        self.heap_length += 1
-        while at:
-            up = (at - 1) >> 1
-            held = self.heap[up]
-            if held > event:
-                break
-            self.heap[at] = held
-            at = up
-        self.heap[at] = event
-
-    cdef int32_t pop(self) noexcept:
-        cdef int32_t result = self.heap[0], last
-        cdef Py_ssize_t at = 0, down
-        self.heap_length -= 1
-        last = self.heap[self.heap_length]
-        while True:
-            down = 2 * at + 1
-            if down >= self.heap_length:
-                break
-            if down + 1 < self.heap_length and self.heap[down + 1] > self.heap[down]:
-                down += 1
-            if self.heap[down] < last:
-                break
-            self.heap[at] = self.heap[down]
-            at = down
-        self.heap[at] = last
-        return result
-
-    cdef Py_ssize_t distance(self, int column, Py_ssize_t event, Py_ssize_t limit) noexcept:
-        """What lies between the version that a column is at and the parents of `event`, into `back` and
-        `forth`; about how many spans that is, is returned. The search ends early where it exceeds `limit`."""
-        cdef Py_ssize_t cost = 0, i, done = 0
-        cdef int64_t k
-        cdef int32_t at = <int32_t>event, parent
-        cdef uint64_t bit = <uint64_t>1 << (column - 1)
-        self.heap_length = self.seen_length = self.unshared = 0
-        self.backs = self.forths = 0
-        if self.cursor[column] >= 0:
-            self.push(self.cursor[column], BACK)
-        # Forth: from the parents down to what the column has. That is known of each event, so what the
-        # versions share isn't looked at, however much of it is newer than what they don't.
-        while True:
-            for k in range(self.graph.parent_start[at], self.graph.parent_start[at + 1]):
-                parent = self.graph.parents[k]
-                if parent < self.base:
-                    continue
-                if self.within[parent - self.base] & bit:
-                    self.push(parent, BOTH)
-                elif self.graph.marks[parent] == 0:
-                    self.graph.marks[parent] = FORTH
-                    self.seen[self.seen_length] = parent
-                    self.seen_length += 1
-                    self.forth[self.forths] = parent
-                    self.forths += 1
-            if done == self.forths or cost > limit:
-                break
-            at = self.forth[done]
-            done += 1
-            cost += self.weight[at - self.base]
-            self.moves += 1
-        # Back: from the cursor down to what was met there.
-        while self.unshared and cost <= limit:
-            at = self.pop()
-            self.moves += 1
-            if self.graph.marks[at] == BACK:
-                self.unshared -= 1
-                self.back[self.backs] = at
-                self.backs += 1
-                cost += self.weight[at - self.base]
-            else:
-                cost += 1
-            for k in range(self.graph.parent_start[at], self.graph.parent_start[at + 1]):
-                if self.graph.parents[k] >= self.base:
-                    self.push(self.graph.parents[k], self.graph.marks[at])
-        for i in range(self.seen_length):
-            self.graph.marks[self.seen[i]] = 0
-        return cost
 
     cdef int choose(self, Py_ssize_t event) except -1:
         """A column at the version of the event's parents, moved there if none is."""
@@ -252,10 +144,8 @@ cdef class Walker:
             if self.spent > self.list.spans and self.list.columns < COLUMNS:
                 self.spent = 0
                 best = self.open_column(best)
-        for i in range(self.backs):
-            self.move(best, self.back[i], -1)
-        for i in range(self.forths):
-            self.move(best, self.forth[i], 1)
+        self.move(best, self.back, self.backs, -1)
+        self.move(best, self.forth, self.forths, 1)
         return best
 
     cdef int open_column(self, int like) except -1:
@@ -268,46 +158,76 @@ cdef class Walker:
         self.extent[column] = self.extent[like]
         return column
 
-    cdef int move(self, int column, int32_t event, int by) except -1:
-        """Retreat from (-1) or advance over (1) one event in a column."""
-        cdef int64_t id, stop, i
-        cdef int32_t s, weight = 1
-        cdef Py_ssize_t local = event - self.base
-        self.moves += 1
-        self.within[local] ^= <uint64_t>1 << (column - 1)
-        self.extent[column] += by
-        if self.graph.flags[event] & MISFIT:
-            return 0
-        id = self.list.base_size + self.graph.text_start[event] - self.list.pool_base
-        stop = self.list.base_size + self.graph.text_start[event + 1] - self.list.pool_base
-        if id < stop:
-            # Spans may hold the runs of several events.
-            s = self.list.span_from(id)
+    cdef int move(self, int column, const int32_t *events, Py_ssize_t count, int by) except -1:
+        """Retreat from (-1) or advance over (1) events in a column. What is typed in a row is moved over as one:
+        it stays one span."""
+        cdef EventGraph graph = self.graph
+        cdef int64_t start, stop, first_id = self.list.base_size - self.list.pool_base
+        cdef Py_ssize_t i = 0, first
+        cdef int32_t spans
+        while i < count:
+            first = i
+            start, stop = graph.text_start[events[i]], graph.text_start[events[i] + 1]
             while True:
-                if self.list.span[s].id + self.list.span[s].length > stop:
-                    self.list.cut(s, <int32_t>(stop - self.list.span[s].id))
-                self.list.set_state(column, s, self.list.state[column][s] + by)
-                weight += 1
-                id += self.list.span[s].length
-                if id == stop:
+                self.within[events[i] - self.base] ^= <uint64_t>1 << (column - 1)
+                i += 1
+                if i == count or (graph.flags[events[i]] | graph.flags[events[i - 1]]) & MISFIT:
                     break
-                s = self.list.span_at(id)
+                # Nearly always the one before it: what is found on the way back comes in descending order.
+                if graph.text_start[events[i] + 1] == start:
+                    start = graph.text_start[events[i]]
+                elif graph.text_start[events[i]] == stop:
+                    stop = graph.text_start[events[i] + 1]
+                else:
+                    break
+            self.moves += i - first
+            self.extent[column] += by * (i - first)
+            if graph.flags[events[first]] & MISFIT:
+                continue
+            spans = self.shift(column, start + first_id, stop + first_id, by)
+            spans = max(1, spans // <int32_t>(i - first)) if spans else 0
+            for first in range(first, i):
+                self.weight[events[first] - self.base] = 1 + spans + self.move_targets(column, events[first], by)
+        return 0
+
+    cdef int32_t shift(self, int column, int64_t id, int64_t stop, int by) except -1:
+        """Count the states of the characters [id, stop) up or down; how many spans they are is returned."""
+        cdef int32_t s, count = 0
+        if id == stop:
+            return 0
+        # Spans may hold the runs of several events.
+        s = self.list.span_from(id)
+        while True:
+            if self.list.span[s].id + self.list.span[s].length > stop:
+                self.list.cut(s, <int32_t>(stop - self.list.span[s].id))
+            self.list.set_state(column, s, self.list.state[column][s] + by)
+            count += 1
+            id += self.list.span[s].length
+            if id == stop:
+                return count
+            s = self.list.span_at(id)
+
+    cdef int32_t move_targets(self, int column, int32_t event, int by) noexcept:
+        """The same for what an event deleted."""
+        cdef int64_t id, stop, i
+        cdef int32_t s, count = 0
+        cdef Py_ssize_t local = event - self.base
         for i in range(self.target_start[local], self.target_start[local] + self.target_count[local]):
             id = self.target_id[i]
             stop = id + self.target_length[i]
             while id < stop:
                 s = self.list.span_at(id)
                 self.list.set_state(column, s, self.list.state[column][s] + by)
-                weight += 1
+                count += 1
                 id += self.list.span[s].length
-        self.weight[local] = weight
-        return 0
+        return count
 
     # Applying.
 
-    cdef int insert(self, int column, int64_t pos, int64_t length, int64_t offset, Py_ssize_t event,
-                    SpliceLog out, Py_ssize_t mark) except -1:
-        """Insert `length` code points (at `offset` of the pool) at a position of a column."""
+    cdef int32_t insert(self, int column, int64_t pos, int64_t length, int64_t offset, Py_ssize_t event,
+                        SpliceLog out) except -1:
+        """Insert `length` code points (at `offset` of the pool) at a position of a column; the span that ends
+        in them is returned."""
         cdef FugueList spans = self.list
         cdef int32_t left = 0, right, s, at = 0
         cdef int64_t id = spans.base_size + offset - spans.pool_base, place
@@ -325,8 +245,9 @@ cdef class Walker:
                 same = same and spans.state[other][left] == (1 if other == 0 or other == column else 0)
         if same:
             # The run goes on: as a node of its own it would be the only right child of its last character.
-            place = spans.before(0, left) + spans.span[left].length
-            spans.lengthen(left, <int32_t>length)
+            s = left
+            place = spans.before(0, s) + spans.span[s].length if out is not None else 0
+            spans.lengthen(s, <int32_t>length)
         else:
             s = spans.new_span(id, <int32_t>length, spans.last_id(left), right, <int32_t>event)
             spans.state[0][s] = 1
@@ -335,7 +256,7 @@ cdef class Walker:
             place = spans.before(0, s) if out is not None else 0
         if out is not None:
             out.append(place, 0, offset, length)
-        return 0
+        return s
 
     cdef int delete(self, int column, int64_t pos, int64_t length, Py_ssize_t local,
                     SpliceLog out, Py_ssize_t mark) except -1:
@@ -377,6 +298,7 @@ cdef class Walker:
         cdef EventGraph graph = self.graph
         cdef Py_ssize_t local = event - self.base, mark = 0, i
         cdef int column
+        cdef int32_t s = -1
         cdef int64_t k, length, pos, offset, before
         if self.broken:
             self.begin()
@@ -388,6 +310,7 @@ cdef class Walker:
             if i >= 0 and self.target_count[i] < 0:
                 raise ValueError(f"event {event} before its parent {graph.parents[k]}")
         self.broken = True
+        self.typed = NOBODY
         column = 0 if self.sees_all(event) else self.choose(event)
         self.target_start[local] = self.targets
         self.target_count[local] = 0
@@ -404,7 +327,7 @@ cdef class Walker:
             for k in range(graph.op_start[event], graph.op_start[event + 1]):
                 length = graph.ops[k] >> 2
                 if graph.ops[k] & 3 == INSERT:
-                    self.insert(column, pos, length, offset, event, out, mark)
+                    s = self.insert(column, pos, length, offset, event, out)
                     self.weight[local] += 1
                     offset += length
                 pos += length
@@ -430,35 +353,108 @@ cdef class Walker:
         self.heads += 1
         self.walked += 1
         self.broken = False
+        k = graph.op_start[event + 1] - 1
+        if s >= 0 and graph.ops[k] & 3 == INSERT and (
+            graph.op_start[event] == k or graph.op_start[event] == k - 1 and graph.ops[k - 1] & 3 == KEEP
+        ):
+            # All that it does is to insert a text: its author may type on there.
+            self.typed, self.typed_in, self.typed_at = event, s, column
+            self.typed_end = (graph.ops[k] >> 2) + (graph.ops[k - 1] >> 2 if graph.op_start[event] < k else 0)
         return 0
+
+    cdef Py_ssize_t type_on(self, const int32_t *events, Py_ssize_t count, SpliceLog out) except -1:
+        """Walk as one those of the events to come that go on typing where the event walked last did, on what
+        its author had then: the span that ends there grows, and nothing else has to be found out. How many
+        these are is returned. Nearly all events are such, where people type."""
+        cdef EventGraph graph = self.graph
+        cdef FugueList spans = self.list
+        cdef Py_ssize_t first = self.typed + 1, event = self.typed, local, n = 0
+        cdef int64_t end = self.typed_end, length, place
+        cdef uint64_t bit = 0
+        while n < count and events[n] == event + 1 and types_on(graph, event + 1, end):
+            local = event + 1 - self.base
+            if local < self.capacity and self.target_count[local] >= 0:
+                break  # it is walked already
+            event += 1
+            end += graph.ops[graph.op_start[event] + 1] >> 2
+            n += 1
+        if n == 0:
+            return 0
+        self.reserve(event)
+        if out is not None:
+            place = spans.before(0, self.typed_in) + spans.span[self.typed_in].length
+            for event in range(first, first + n):
+                length = graph.ops[graph.op_start[event] + 1] >> 2
+                out.append(place, 0, graph.text_start[event], length)
+                place += length
+        # Nothing fails from here on.
+        spans.lengthen(self.typed_in, <int32_t>(end - self.typed_end))
+        if self.typed_at:
+            bit = <uint64_t>1 << (self.typed_at - 1)
+        for event in range(first, first + n):
+            local = event - self.base
+            if not graph.flags[event] & JUDGED:  # it fits, as the one before it did
+                graph.size[event] = graph.size[event - 1] + (graph.ops[graph.op_start[event] + 1] >> 2)
+                graph.flags[event] |= JUDGED
+            self.target_start[local] = self.targets
+            self.target_count[local] = 0
+            self.weight[local] = 2
+            self.within[local] |= bit
+            self.walked += 1
+            self.extents[local] = self.extents[local - 1] + 1
+        event = first + n - 1
+        self.is_head[first - 1 - self.base] = 0
+        self.is_head[event - self.base] = 1
+        if self.typed_at:
+            self.cursor[self.typed_at] = <int32_t>event
+            self.extent[self.typed_at] += n
+        self.typed, self.typed_end = event, end
+        return n
 
     def walk(self, Py_ssize_t event, SpliceLog out=None):
         """Walk one event; what it does to the merge of those walked before it is appended to `out`."""
         self.walk_all((event,), out)
 
-    cdef int step(self, Py_ssize_t event, SpliceLog out) except -1:
-        """`walk` of an event that there is."""
-        self.graph.reach(self.base)
-        try:
-            return self.walk_one(event, out)
-        except BaseException:
-            self.walked = 0 if self.broken else self.walked
-            raise
-
     def walk_all(self, events, SpliceLog out=None):
         """Walk several, in the order given. Where memory runs out, all is forgotten: so is `out`."""
-        cdef Py_ssize_t event, before = self.walked
-        self.graph.reach(self.base)
+        cdef Py_ssize_t event, count = 0, room = 0
+        cdef int32_t *order = NULL
         try:
             for event in events:
                 if not self.base <= event < self.graph.length:
                     raise IndexError(f"no event {event} in [{self.base}, {self.graph.length})")
-                self.walk_one(event, out)
+                if count == room:
+                    room = 2 * room + 16
+                    order = <int32_t *>grown(order, room, sizeof(int32_t))
+                order[count] = <int32_t>event
+                count += 1
+            self.walk_row(order, count, out)
+        finally:
+            PyMem_Free(order)
+
+    cdef int walk_row(self, const int32_t *events, Py_ssize_t count, SpliceLog out) except -1:
+        """`walk_all` of events that there are."""
+        cdef Py_ssize_t i, before = self.walked, on, newest = -1
+        self.graph.reach(self.base)
+        for i in range(count):
+            newest = max(newest, events[i])
+        try:
+            if count > 1:
+                self.reserve(newest)
+            i = 0
+            while i < count:
+                on = self.type_on(events + i, count - i, out)
+                if not on:
+                    self.walk_one(events[i], out)
+                    on = 1
+                i += on
         except BaseException:
             if self.broken or self.walked != before:
                 self.broken = True
                 self.walked = 0
+                self.typed = NOBODY
             raise
+        return 0
 
     @property
     def size(self):

@@ -7,7 +7,7 @@ from syncstring._graph cimport EventGraph
 from syncstring._text cimport SpliceLog, TextBuffer
 
 
-cdef int own_splices(EventLog graph, Py_ssize_t event, SpliceLog log) except -1
+cdef int64_t put_next(EventLog graph, Py_ssize_t event, SpliceLog log, int64_t size) except -1
 
 
 cdef class Weave:

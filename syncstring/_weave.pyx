@@ -96,7 +96,7 @@ cdef int own_splices(EventLog graph, Py_ssize_t event, SpliceLog log) except -1:
     return 0
 
 
-cdef inline int64_t put_next(EventLog graph, Py_ssize_t event, SpliceLog log, int64_t size) except -1:
+cdef int64_t put_next(EventLog graph, Py_ssize_t event, SpliceLog log, int64_t size) except -1:
     """Judge an event whose parents' text has `size` code points, and append its own splices; the size of its
     text is returned. Most events keep something, then insert or delete once."""
     cdef int64_t k = graph.op_start[event], length

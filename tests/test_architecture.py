@@ -24,7 +24,7 @@ FLOORS: list[set[str]] = [
     {"_events"},
     {"_criticals"},
     {"_bytes", "_graph", "_spans", "_diff"},
-    {"_columns", "_fugue", "_plan"},
+    {"_columns", "_fugue", "_plan", "_walked"},
     {"_walker"},
     {"_weave"},
     {"_tip"},

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from syncstring._patch import apply, map_position
 from syncstring._text import SpliceLog, TextBuffer, TextPool
 from syncstring.errors import PatchError
 
@@ -220,6 +221,55 @@ def test_replay_stops_at_a_splice_that_does_not_fit_and_leaves_what_came_before(
         log.replay(buffer, 0, 3)
     assert str(buffer) == "abc"
     buffer.check()
+
+
+@st.composite
+def typing(draw: st.DrawFn) -> tuple[str, list[Splice]]:
+    """Splices most of which go on where the one before them stopped."""
+    start = draw(st.text("xyz", max_size=6))
+    size, at, splices = len(start), draw(st.integers(0, len(start))), list[Splice]()
+    for _ in range(draw(st.integers(0, 20))):
+        kind = draw(
+            st.sampled_from(["types", "types", "backspace", "backspace", "delete", "goes", "replaces"])
+        )
+        if kind == "goes":
+            at = draw(st.integers(0, size))
+        insert = draw(st.text("ab", min_size=1, max_size=3)) if kind in ("types", "replaces") else ""
+        delete = draw(st.integers(1, 3)) if kind in ("backspace", "delete", "replaces") else 0
+        at -= min(at, delete) if kind == "backspace" else 0
+        delete = min(delete, size - at)
+        if insert or delete:
+            splices.append((at, delete, insert))
+        at, size = at + len(insert), size + len(insert) - delete
+    return start, splices
+
+
+@given(typing())
+@example(("", [(0, 0, "a"), (1, 0, "b"), (1, 1, ""), (1, 0, "c"), (0, 2, "")]))
+@example(("xy", [(0, 0, "a"), (0, 1, ""), (0, 1, "b"), (1, 0, "c"), (2, 1, "")]))
+def test_joined_splices_do_the_same_to_the_text_and_to_every_position(
+    case: tuple[str, list[Splice]],
+) -> None:
+    start, splices = case
+    log = logged(splices)
+    log.join()
+    log.check()
+    joined = log.splices(0, len(log))
+    assert apply(start, joined) == apply(start, splices)
+    for pos in range(len(start) + 1):
+        for sticks in ("after", "before"):
+            assert map_position(pos, joined, sticks) == map_position(pos, splices, sticks)
+
+
+def test_what_is_typed_or_deleted_in_a_row_is_one_splice() -> None:
+    log = logged(
+        [(2, 0, "he"), (4, 0, "ll"), (6, 0, "i"), (6, 1, ""), (6, 0, "o"), (9, 1, ""), (8, 1, ""), (8, 2, "")]
+    )
+    log.join()
+    assert log.splices(0, len(log)) == [(2, 0, "hell"), (6, 0, "o"), (8, 4, "")]
+    log = logged([(3, 0, "a"), (3, 1, "")])
+    log.join()
+    assert len(log) == 0
 
 
 def test_a_log_cut_short_goes_on_from_there() -> None:

@@ -193,6 +193,52 @@ def test_what_is_walked_silently_changes_nothing_that_is_emitted_after_it(
     assert log.splices(0, len(log)) == [splice for splices in emitted[silent:] for splice in splices]
 
 
+def spelled(patches: Iterable[Patch]) -> list[Patch]:
+    """The same history typed letter by letter: of each patch a chain, whose last stands for it."""
+    last: dict[Id, Id] = {}
+    result = []
+    for patch in patches:
+        parents = [last[parent] for parent in patch.parents]
+        letters = [
+            (pos + i, 0 if i else delete, letter)
+            for pos, delete, insert in patch.splices
+            for i, letter in enumerate(insert or [""])
+        ]
+        for i, splice in enumerate(letters or [(0, 0, "")]):
+            id = Id(100 * patch.time + i, patch.session)
+            result.append(Patch(id, parents, [splice], patch.author, patch.wall))
+            parents = [id]
+        last[patch.id] = parents[0]
+    return result
+
+
+@given(histories(12, skewed=False).map(spelled), st.data())
+def test_what_is_typed_letter_by_letter_is_walked_as_the_twin_does(
+    patches: list[Patch], data: st.DataObject
+) -> None:
+    twin = Reference(patches)
+    events = Events(patches)
+    graph = events.graph
+    ways = {
+        "as it came": list(range(len(graph))),
+        "as planned": plan(graph, 0, len(graph)),
+        "in any order": [events.number[patch.id] for patch in data.draw(orders(patches))],
+    }
+    way = ways[data.draw(st.sampled_from(sorted(ways)))]
+    walker, emitted = walked(Events(patches).graph, way)
+    assert text_of(emitted) == twin.text()
+    walker.check()
+    assert as_chars(events, Weave(walker).rows()) == chars(twin)
+    at_once, log = Walker(graph, 0, 0), SpliceLog(graph.pool)
+    at_once.walk_all(way, log)
+    assert log.splices(0, len(log)) == [splice for splices in emitted for splice in splices]
+    at_once.check()
+    assert as_chars(events, Weave(at_once).rows()) == chars(twin)
+    assert (at_once.spans, at_once.steps) <= (walker.spans, walker.steps)
+    assert [graph.size_of(event) for event in way] == [walker.graph.size_of(event) for event in way]
+    assert graph.misfits == walker.graph.misfits
+
+
 @given(histories(), st.data())
 def test_a_plan_has_every_event_once_and_parents_first(patches: list[Patch], data: st.DataObject) -> None:
     graph = Events(patches).graph
