@@ -24,9 +24,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import secrets
-import time
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from functools import partial
@@ -37,12 +35,13 @@ from syncstring.errors import DocumentDeleted, StoreError, StoreUnavailable, Syn
 from syncstring.link import Link
 from syncstring.manifest import hash_of_name
 from syncstring.outbox import Outbox
+from syncstring.outside import StoreClock, fresh_key
 from syncstring.patch import Id, Patch
 from syncstring.store import Change as ChangeOfStore
-from syncstring.store import Feed, Gap, Ready, Store, open_store
+from syncstring.store import Feed, Gap, Ready, Store, at_once, open_at_once, open_store, without_secrets
 from syncstring.tags import read_tags
 
-__all__ = ["LAST", "TURNS", "Bell", "StoreClock", "Traffic", "fresh_key", "fresh_session", "turned"]
+__all__ = ["LAST", "TURNS", "Bell", "Traffic", "turned"]
 
 State: TypeAlias = Literal["offline", "catching up", "live", "closed"]
 Event: TypeAlias = Literal["ready", "missed", "read", "lost", "close"]
@@ -81,31 +80,6 @@ def turned(state: State, event: Event) -> State:
     after = TURNS.get((state, event))
     assert after is not None, f"{event!r} while {state}"
     return after
-
-
-def fresh_key() -> str:
-    """40 random hex digits."""
-    return secrets.token_hex(20)
-
-
-def fresh_session() -> str:
-    """A session id that nobody had before: 12 random characters of 0-9a-z."""
-    return "".join(secrets.choice("0123456789abcdefghijklmnopqrstuvwxyz") for _ in range(12))
-
-
-class StoreClock:
-    """The store's clock, as read once, carried on by our own that never goes back. Until then, our own."""
-
-    def __init__(self) -> None:
-        self._began = time.monotonic_ns()
-        self._then = time.time_ns() // 1_000
-
-    def learn(self, now: int) -> None:
-        """The store's clock says this."""
-        self._began, self._then = time.monotonic_ns(), now
-
-    def __call__(self) -> int:
-        return self._then + (time.monotonic_ns() - self._began) // 1_000
 
 
 class Bell:
@@ -157,7 +131,7 @@ class Traffic:
         self._options = options
         self._kept = kept
         self._trims = True
-        self.url = store.url if isinstance(store, Store) else _told(self._url)
+        self.url = store.url if isinstance(store, Store) else without_secrets(self._url)
         """Which store, to be told to people: without what is secret."""
         self.store: Store
         self.link = Link()
@@ -253,11 +227,23 @@ class Traffic:
         store = self._given
         if store is None:
             store = await open_store(self._url, create=self._create, **self._options)
+        return await self._join(store, self._create)
+
+    def join_at_once(self) -> Contents | None:
+        """`join` in the calling thread, without an event loop, where there is a document and nobody has to be
+        waited for; None otherwise, for whatever reason: `join` tells it. After it comes `start`."""
+        store = None
+        with suppress(SyncstringError):
+            store = open_at_once(self._url, **self._options) if self._given is None else None
+            return None if store is None else at_once(self._join(store, create=False))
+        return None
+
+    async def _join(self, store: Store, create: bool) -> Contents:
         try:
-            doc = await find_document(store, self.name, fresh_key, self._create)
+            doc = await find_document(store, self.name, fresh_key, create)
             if self._kept is not None:
                 self._kept.rows(doc, self.unnamed)
-            self.link.join(Archive(store, doc, fresh_key, aside=asyncio.to_thread))
+            self.link.join(Archive(store, doc, fresh_key, aside=_aside))
             await self.link.listen()
             self._turn("ready")
             contents = await self.link.read()
@@ -306,6 +292,10 @@ class Traffic:
         """Somebody waits: pauses are cut short."""
         self._asked.set()
         self.bell.ring()
+
+    def start(self) -> None:
+        """In an event loop, after `join_at_once`: the store is that loop's from now on."""
+        self.store.start()
 
     def carry(self) -> None:
         """Start what keeps it going; before it `join` must have ended well."""
@@ -586,15 +576,15 @@ class Traffic:
                 await self.store.close()
 
 
+async def _aside(work: Callable[..., Any], *args: Any) -> Any:
+    """Do it beside the event loop, where there is one."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return work(*args)
+    return await asyncio.to_thread(work, *args)
+
+
 def _about(pause: float) -> float:
     """A pause of that order: who failed at the same moment doesn't try again at the same moment."""
     return pause * (0.5 + secrets.randbelow(1_000) / 1_000)
-
-
-def _told(url: str) -> str:
-    """A URL without what is secret: neither user and password, nor options. Where it isn't sure what is a
-    password's end, the scheme alone."""
-    if "://" not in url:
-        return url.partition("?")[0]
-    sure = re.fullmatch(r"(\w+://)(?:[^/?#]*@)?([^?#@]*)(?:[?#][^@]*)?", url)
-    return sure[1] + sure[2] if sure else url.partition("//")[0]

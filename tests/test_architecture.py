@@ -41,7 +41,7 @@ FLOORS: list[set[str]] = [
     {"manifest"},
     {"archive", "tags"},
     {"fsck", "imports"},
-    {"link", "outbox"},
+    {"link", "outbox", "outside"},
     {"traffic"},
     {"live", "presence"},
     {"session", "blocking", "backends", "traces", "git"},
@@ -51,7 +51,7 @@ FLOORS: list[set[str]] = [
 ROOF = {"__init__", "__main__"}  # what a user imports or runs: above every floor
 
 # No hidden inputs below the session: no clock, no randomness, nothing opened, nothing waited for.
-CORE = set().union(*FLOORS[: FLOORS.index({"link", "outbox"})])
+CORE = set().union(*FLOORS[: FLOORS.index({"link", "outbox", "outside"})])
 HIDDEN_INPUTS = {
     "asyncio", "multiprocessing", "os", "random", "secrets", "select", "selectors", "signal", "socket",
     "sqlite3", "subprocess", "tempfile", "threading", "time", "uuid",

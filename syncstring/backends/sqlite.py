@@ -7,7 +7,8 @@ come by one way. That table is cut short; who falls behind its beginning gets a 
 
 One thread writes and one reads, each with a connection of its own; the event loop never waits for the disk,
 and between its jobs the reading one looks for changes, as long as somebody reads a feed. A store belongs to
-one event loop and one process. It doesn't know documents. Not for network file systems: WAL needs shared
+one event loop and one process. Opened at once, it has no threads until it is started: what is read by then is
+read by whoever asks. It doesn't know documents. Not for network file systems: WAL needs shared
 memory. Facts: sqlite.org/wal.html, /pragma.html; the WAL-reset bug of versions before 3.51.3.
 """
 
@@ -27,7 +28,7 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeVar
 
 from syncstring.backends import sqlite_file as sql
 from syncstring.backends.feeds import QUEUE, Readers
-from syncstring.errors import PatchError, StoreError, StoreUnavailable
+from syncstring.errors import PatchError, StoreError, StoreUnavailable, SyncstringError
 from syncstring.store import (
     Changed,
     Feed,
@@ -84,6 +85,7 @@ class SqliteStore(Store):
         self._file = sql.SqliteFile(path, min(10.0, 0.8 * limit), connect)
         self._pid = os.getpid()
         self._closed = False
+        self._started = False  # before it, there are no threads: what is asked is done where it is asked
         self._last: _Job | None = None  # the job that closes the file
         self._writes: SimpleQueue[_Job | None] = SimpleQueue()  # None: no more will come
         self._reads: SimpleQueue[_Job | None] = SimpleQueue()  # None: look for changes
@@ -96,7 +98,7 @@ class SqliteStore(Store):
         self._live = False  # whether their `Ready` of this round was said
         self._trouble = ""  # why it can't be
         # And the reading thread these:
-        self._started = 0  # the round that it is in
+        self._begun = 0  # the round that it is in
         self._seen = 0  # the last change that it handed over
         self._version = -1  # of the file, when it looked
         self._quiet = 0
@@ -124,8 +126,7 @@ class SqliteStore(Store):
         if unknown:
             raise PatchError(f"an SQLite store has no option {', '.join(unknown)}")
         store = cls(url.removeprefix("sqlite:"), limit, queue, connect)
-        for run in (store._write_all, store._read_all):
-            threading.Thread(target=run, daemon=True, name=f"syncstring-sqlite{run.__name__}").start()
+        store.start()
 
         def work(_: sqlite3.Connection) -> None:
             store._file.open(create, read_only)
@@ -138,6 +139,41 @@ class SqliteStore(Store):
             store._end()
             raise
         return store
+
+    @classmethod
+    def open_at_once(
+        cls,
+        url: str,
+        *,
+        limit: float = 30.0,
+        queue: int = QUEUE,
+        connect: sql.Connect = sql.dial,
+        **others: Any,
+    ) -> SqliteStore | None:
+        """A file that is there, in order, and locked by nobody. Its feeds begin with the changes that come
+        after the last one that is noted in it now: what is read after that has all those before."""
+        if others:
+            return None
+        try:
+            store = cls(url.removeprefix("sqlite:"), limit, queue, connect)
+            if not store._file.open_at_once():
+                return None
+            store._born = store._seen = store._here(sql.newest)[0]
+        except SyncstringError:
+            return None
+        store._live = True
+        return store
+
+    def start(self) -> None:
+        self._usable()
+        if self._started:
+            raise StoreError(f"{self.path} was not opened at once, or is started already")
+        self._started = True
+        self._feeding = asyncio.get_running_loop()
+        self._file.be_patient()
+        for run in (self._write_all, self._read_all):
+            threading.Thread(target=run, daemon=True, name=f"syncstring-sqlite{run.__name__}").start()
+        self._reads.put(None)
 
     @property
     def read_only(self) -> bool:
@@ -155,6 +191,8 @@ class SqliteStore(Store):
     async def _ask(self, queue: SimpleQueue[_Job | None], work: Callable[[sqlite3.Connection], T]) -> T:
         """Have something done, within our own limit: beyond it, what wasn't begun yet isn't done any more."""
         self._usable()
+        if not self._started:
+            return self._here(work)
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
         queue.put(_Job(work, loop, answer))
@@ -164,6 +202,12 @@ class SqliteStore(Store):
         except TimeoutError:
             raise StoreUnavailable(f"{self.path}: no answer within {self.limit:g} s; try again") from None
 
+    def _here(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do it in this thread: there is no other yet."""
+        assert self._file.reader is not None
+        with sql.told(self.path):
+            return work(self._file.reader)
+
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         return await self._ask(self._reads, work)
 
@@ -171,6 +215,8 @@ class SqliteStore(Store):
         self._usable()
         if self.read_only:
             raise StoreError(f"{self.path} can't be written: it is open for reading only")
+        if not self._started:
+            raise StoreError(f"{self.path} was opened at once, and nothing is written before it is started")
         return await self._ask(self._writes, work)
 
     # --- the writing thread ------------------------------------------------------------
@@ -188,11 +234,10 @@ class SqliteStore(Store):
 
     def _transaction(self, jobs: list[_Job]) -> list[_Done]:
         """All of it, synced, or none."""
-        db = self._file.writer
-        assert db is not None
         try:
             with sql.told(self.path):
                 self._file.check()
+                db = self._file.for_writing()
                 db.execute("BEGIN IMMEDIATE")
                 with sql.transaction_of(db):
                     last, who = sql.newest(db)
@@ -330,15 +375,16 @@ class SqliteStore(Store):
 
     def feed(self, table: str, lower: Key, upper: Key) -> Feed:
         self._usable()
-        if not len(self._readers):
+        if self._started and not len(self._readers):
             self._begin_again()  # nobody looked meanwhile
         reader = self._readers.feed(table, lower, upper)
         if self._live:
             reader.ready()
         elif self._trouble:
             reader.gap(self._trouble)
-        self._feeding = asyncio.get_running_loop()
-        self._reads.put(None)
+        if self._started:
+            self._feeding = asyncio.get_running_loop()
+            self._reads.put(None)
         return reader
 
     def _begin_again(self) -> None:
@@ -406,17 +452,17 @@ class SqliteStore(Store):
         self._due = time.monotonic() + wait
 
     def _stop(self, reason: str) -> None:
-        if self._started >= 0:  # told once
+        if self._begun >= 0:  # told once
             self._tell(self._feeding, self._break, reason)
-        self._started = -1
+        self._begun = -1
 
     def _look_into(self, db: sqlite3.Connection) -> float:
         """How long to wait then."""
         version = sql.data_version(db)
-        if self._started != self._round:
+        if self._begun != self._round:
             round = self._round
             self._seen = sql.newest(db)[0]
-            self._version, self._started = version, round
+            self._version, self._begun = version, round
             self._tell(self._feeding, self._go_live, round)
         elif version == self._version:
             self._quiet += 1
@@ -473,6 +519,11 @@ class SqliteStore(Store):
     async def close(self) -> None:
         if self._pid != os.getpid():
             return  # a fork has neither the threads nor the locks; the file is its parent's
+        if not self._started:
+            self._closed = True
+            self._readers.close()
+            self._file.close()
+            return
         try:
             async with asyncio.timeout(self.limit):
                 await asyncio.shield(self._end())

@@ -19,7 +19,14 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from urllib.parse import quote
 from zlib import crc32
 
-from syncstring.errors import CorruptStore, PatchError, StoreError, StoreUnavailable, UnsupportedVersion
+from syncstring.errors import (
+    CorruptStore,
+    PatchError,
+    StoreError,
+    StoreUnavailable,
+    SyncstringError,
+    UnsupportedVersion,
+)
 from syncstring.store import TABLES, Image, Key, Row, restored
 
 __all__ = [
@@ -141,6 +148,28 @@ class SqliteFile:
             raise
         self._marks = self._now()
 
+    def open_at_once(self) -> bool:
+        """Open a file that is there, in order, and can be written at this moment; False for any other, which
+        is left as it is. Nobody is waited for."""
+        if not os.path.isfile(self._real) or os.path.getsize(self._real) < SMALLEST:
+            return False
+        try:
+            with told(self.path):
+                self.reader = self._dial("rw", 0.0)  # what is locked now is left to `open`
+                self._verify(self.reader)
+                if _mode(self.reader) != "wal":
+                    raise StoreError(f"{self.path} has no write-ahead log yet")
+                self.reader.execute("BEGIN IMMEDIATE")
+                self.reader.execute("ROLLBACK")
+        except SyncstringError:
+            self.close()
+            return False
+        except BaseException:
+            self.close()
+            raise
+        self._marks = self._now()
+        return True
+
     def _open(self, read_only: bool) -> None:
         try:
             if not read_only:
@@ -174,8 +203,20 @@ class SqliteFile:
         self.reader = self.writer = None
         self._marks = []
 
-    def _dial(self, mode: str) -> sqlite3.Connection:
-        db = self._connect(f"file:{quote(os.fsencode(self._real))}?mode={mode}", self._patience)
+    def be_patient(self) -> None:
+        """Wait for locks from now on, also where it was opened at once."""
+        if self.reader is not None:
+            self.reader.execute(f"PRAGMA busy_timeout={round(self._patience * 1_000)}")
+
+    def for_writing(self) -> sqlite3.Connection:
+        """The connection that writes: made for the first that does, where it was opened at once."""
+        if self.writer is None:
+            self.writer = self._dial("rw")
+        return self.writer
+
+    def _dial(self, mode: str, patience: float | None = None) -> sqlite3.Connection:
+        uri = f"file:{quote(os.fsencode(self._real))}?mode={mode}"
+        db = self._connect(uri, self._patience if patience is None else patience)
         try:
             db.execute("PRAGMA trusted_schema=OFF")
             if not mode.startswith("ro"):
@@ -259,11 +300,14 @@ def _pragma(db: sqlite3.Connection, name: str) -> int:
     return int(db.execute(f"PRAGMA {name}").fetchone()[0])
 
 
+def _mode(db: sqlite3.Connection) -> str:
+    return str(db.execute("PRAGMA journal_mode").fetchone()[0])
+
+
 def how_kept(db: sqlite3.Connection) -> dict[str, Any]:
     """How commits reach the disk, in SQLite's words; `synchronous` is this connection's own."""
     levels = {0: "off", 1: "normal", 2: "full", 3: "extra"}
-    (mode,) = db.execute("PRAGMA journal_mode").fetchone()
-    return {"journal_mode": mode, "synchronous": levels[_pragma(db, "synchronous")]}
+    return {"journal_mode": _mode(db), "synchronous": levels[_pragma(db, "synchronous")]}
 
 
 def _is_empty(db: sqlite3.Connection) -> bool:

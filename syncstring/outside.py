@@ -1,0 +1,37 @@
+"""What a session has from outside: the time, and names that nobody had before.
+
+The law of this room. A name is drawn by chance, from a source that forked processes don't share; a clock
+never goes back. Everything below is given these, and reads neither.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+
+__all__ = ["StoreClock", "fresh_key", "fresh_session"]
+
+
+def fresh_key() -> str:
+    """40 random hex digits."""
+    return secrets.token_hex(20)
+
+
+def fresh_session() -> str:
+    """A session id that nobody had before: 12 random characters of 0-9a-z."""
+    return "".join(secrets.choice("0123456789abcdefghijklmnopqrstuvwxyz") for _ in range(12))
+
+
+class StoreClock:
+    """The store's clock, as read once, carried on by our own that never goes back. Until then, our own."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic_ns()
+        self._then = time.time_ns() // 1_000
+
+    def learn(self, now: int) -> None:
+        """The store's clock says this."""
+        self._began, self._then = time.monotonic_ns(), now
+
+    def __call__(self) -> int:
+        return self._then + (time.monotonic_ns() - self._began) // 1_000
