@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).parent.parent / "syncstring"
 FLOORS: list[set[str]] = [
     {"errors", "_memory"},
     {"_common"},
-    {"_text", "_runs", "_lane"},
+    {"_text", "_runs", "_rows", "_lane"},
     {"_events", "_patch"},
     {"_bytes", "_graph", "_spans", "_diff"},
     {"_columns", "_fugue", "_plan"},

@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from urllib.parse import quote
 from zlib import crc32
 
+from syncstring._rows import plain_row
 from syncstring.errors import (
     CorruptStore,
     PatchError,
@@ -459,8 +460,10 @@ def scan(
     rows: list[Row] = []
     size = 0
     cursor = db.execute(query, (*start, *upper))
-    for *key, text, data, total in cursor:
-        rows.append(_row(key, text, data, total))
+    for found in cursor:
+        *key, text, data, total = found
+        row = plain_row(found)
+        rows.append(_row(key, text, data, total) if row is None else row)
         size += len(text or b"") + len(data or b"")
         if size > BATCH_BYTES:
             cursor.close()
