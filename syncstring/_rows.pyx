@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""A patch's row as SQLite gives it, checked and read in one go, where nothing is strange about it.
+"""Rows as SQLite gives them; a patch's checked and read in one go, where nothing is strange about it.
 
 The law of this room. A row that is given is the one that the plain way (`backends/sqlite_file.py`: the
 checksum, then `store.restored`) gives for these columns, in the same order of fields. Whatever isn't a
@@ -15,7 +15,7 @@ from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport int64_t, uint32_t, uint8_t
 from libc.string cimport memcmp, memcpy
 
-__all__ = ["plain_row"]
+__all__ = ["plain_row", "rows_of"]
 
 cdef extern from "Python.h":
     object PyUnicode_New(Py_ssize_t size, Py_UCS4 most)
@@ -252,3 +252,17 @@ cdef dict _row(Json *json, list id):
         return None
     row["id"] = id
     return row
+
+
+def rows_of(cursor, Py_ssize_t most, plain not None):
+    cdef list rows = []
+    cdef Py_ssize_t size = 0
+    for found in cursor:
+        row = plain_row(found)
+        rows.append(plain(found) if row is None else row)
+        for part in found[-3:-1]:
+            if part is not None:
+                size += len(part)
+        if size > most:
+            break
+    return rows, size

@@ -185,7 +185,7 @@ class StoredDocument(LiveDocument):
         super().__init__(traffic, kept, *more)
         self.limit = limit
         """Seconds that `flush` and `sync` wait at most."""
-        self._past = History()  # what was packed first, as far as it was looked at
+        self._past: History | None = None  # what was packed first, as far as it was looked at
 
     # --- the store ------------------------------------------------------------
 
@@ -306,23 +306,24 @@ class StoredDocument(LiveDocument):
         """As `Document.at`. A number is looked up in the first packs alone, as many as it takes."""
         base = self.history.base
         if type(ref) is int and base is not None and 0 <= ref <= base.count:
-            self._traffic.call(self._reach(ref))
-            if ref <= len(self._past):
-                return self._past.text(ref)
+            past = self._traffic.call(self._reach(self._past or History(), ref))
+            self._past = past
+            if ref <= len(past):
+                return past.text(ref)
         return self._whole(lambda: super(StoredDocument, self).at(ref))
 
-    async def _reach(self, n: int) -> None:
+    async def _reach(self, past: History, n: int) -> History:
         """Read packs, in order, until the first n patches in time order are known; or none, where packs
         overlap in time, because something came late."""
         archive = self._traffic.link.archive
         packs = (await archive.manifest()).packs
         if any(after.first <= before.last for before, after in pairwise(packs)):
-            self._past = History()
-            return
+            return History()
         for pack in packs:
-            known = len(self._past) - (pack.total - pack.count)
-            if known < pack.count and len(self._past) < n:
-                self._past.add((await archive.patches(pack))[max(0, known) :])
+            known = len(past) - (pack.total - pack.count)
+            if known < pack.count and len(past) < n:
+                past.add((await archive.patches(pack))[max(0, known) :])
+        return past
 
     def diff(self, a: Ref, b: Ref) -> list[Splice]:
         return self._whole(lambda: super(StoredDocument, self).diff(a, b))

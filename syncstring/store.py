@@ -19,6 +19,7 @@ import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
+from importlib import import_module
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, Literal, NamedTuple, Self, TypeAlias, TypeVar
 
@@ -454,10 +455,9 @@ def _address(url: str) -> tuple[str, str]:
 
 
 def _backend(scheme: str) -> Any:
-    from pkgutil import resolve_name
-
+    module, _, name = BACKENDS[scheme].partition(":")
     try:
-        return resolve_name(BACKENDS[scheme])
+        return getattr(import_module(module), name)
     except ModuleNotFoundError as error:
         if error.name != "rethinkdb":
             raise

@@ -38,16 +38,11 @@ def columns(key: tuple[Any, ...], text: bytes, data: bytes | None = None) -> tup
     return (*key, text, data, crc32(data or b"", crc32(text, crc32("\t".join(map(str, key)).encode()))))
 
 
-def plainly(found: tuple[Any, ...]) -> Any:
-    *key, text, data, total = found
-    return sql._row(key, text, data, total)
-
-
 def agree(found: tuple[Any, ...]) -> bool:
     """Whether the kernel read it; what it read is what the plain way reads, types and order included."""
     row = plain_row(found)
     if row is not None:
-        plain = plainly(found)
+        plain = sql._row(found)
         assert repr(row) == repr(plain)
         assert list(map(type, row.values())) == list(map(type, plain.values()))
     return row is not None
@@ -63,7 +58,7 @@ def test_a_patch_that_a_store_keeps_is_read_by_the_kernel(patch: Patch) -> None:
         assert read is None  # \u escapes are rare
     if read is not None:
         assert read == row
-    assert (read or plainly(found)) == row
+    assert (read or sql._row(found)) == row
 
 
 @given(KEYS, FIELDS)

@@ -170,7 +170,7 @@ class SqliteStore(Store):
             raise StoreError(f"{self.path} was not opened at once, or is started already")
         self._started = True
         self._feeding = asyncio.get_running_loop()
-        self._file.be_patient()
+        self._file.settle()
         for run in (self._write_all, self._read_all):
             threading.Thread(target=run, daemon=True, name=f"syncstring-sqlite{run.__name__}").start()
         self._reads.put(None)
@@ -205,8 +205,10 @@ class SqliteStore(Store):
     def _here(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do it in this thread: there is no other yet."""
         assert self._file.reader is not None
-        with sql.told(self.path):
+        try:
             return work(self._file.reader)
+        except sqlite3.Error as error:
+            raise sql.ours(self.path, error) from error
 
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         return await self._ask(self._reads, work)

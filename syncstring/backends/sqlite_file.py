@@ -15,11 +15,12 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeAlias
 from urllib.parse import quote
 from zlib import crc32
 
-from syncstring._rows import plain_row
+from syncstring._rows import rows_of
 from syncstring.errors import (
     CorruptStore,
     PatchError,
@@ -43,6 +44,7 @@ __all__ = [
     "newest",
     "note",
     "noted",
+    "ours",
     "put",
     "put_if_absent",
     "scan",
@@ -162,6 +164,7 @@ class SqliteFile:
                     raise StoreError(f"{self.path} has no write-ahead log yet")
                 self.reader.execute("BEGIN IMMEDIATE")
                 self.reader.execute("ROLLBACK")
+                self.reader.execute("BEGIN")  # until `settle`: what is read by then is of one moment
         except SyncstringError:
             self.close()
             return False
@@ -204,10 +207,12 @@ class SqliteFile:
         self.reader = self.writer = None
         self._marks = []
 
-    def be_patient(self) -> None:
-        """Wait for locks from now on, also where it was opened at once."""
+    def settle(self) -> None:
+        """From now on what was opened at once waits for locks, and reads what is new."""
         if self.reader is not None:
-            self.reader.execute(f"PRAGMA busy_timeout={round(self._patience * 1_000)}")
+            with told(self.path):
+                self.reader.execute("ROLLBACK")
+                self.reader.execute(f"PRAGMA busy_timeout={round(self._patience * 1_000)}")
 
     def for_writing(self) -> sqlite3.Connection:
         """The connection that writes: made for the first that does, where it was opened at once."""
@@ -341,10 +346,11 @@ def told(path: str) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise _ours(path, error) from error
+        raise ours(path, error) from error
 
 
-def _ours(path: str, error: sqlite3.Error) -> StoreError:
+def ours(path: str, error: sqlite3.Error) -> StoreError:
+    """The error of ours that one of SQLite's is."""
     code = _code(error)
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StoreUnavailable(f"{path} is locked by another program; try again")
@@ -393,8 +399,10 @@ def stored(key: Key, image: Image) -> Stored:
     return Stored(key, name, image, _sum(name, image.text.encode(), image.data))
 
 
-def _row(key: list[Any], text: Any, data: Any, total: Any) -> Row:
-    """What a row holds; if it isn't what was written, what is wrong with it."""
+def _row(found: Sequence[Any]) -> Row:
+    """What a row holds, of the columns (*key, row, data, sum); if it isn't what was written, what is wrong
+    with it."""
+    *key, text, data, total = found
     try:
         if _sum(_name(key), text, data) != total:
             raise ValueError("its checksum differs")
@@ -419,7 +427,7 @@ def find(db: sqlite3.Connection, table: str, key: Key) -> tuple[Row | None, int]
     found = db.execute(f"SELECT {_CONTENT} FROM {table} WHERE {_FIND[table]}", key).fetchone()
     if found is None:
         return None, 0
-    return _row(list(key), *found), len(found[0] or b"") + len(found[1] or b"")
+    return _row((*key, *found)), len(found[0] or b"") + len(found[1] or b"")
 
 
 def put_if_absent(db: sqlite3.Connection, table: str, row: Stored) -> bool:
@@ -438,36 +446,33 @@ def delete(db: sqlite3.Connection, table: str, key: Key) -> None:
     db.execute(f"DELETE FROM {table} WHERE {_FIND[table]}", key)
 
 
+@lru_cache
+def _scanning(table: str, lower: int, first: bool, upper: int) -> str:
+    """The query for the rows from a key of so many parts on, itself included where it is the `first`."""
+    columns = _columns(table)
+    where = [  # a row value compares as keys do
+        f"({', '.join(columns[:parts])}) {sign} ({', '.join('?' * parts)})"
+        for parts, sign in ((lower, ">=" if first else ">"), (upper, "<"))
+        if parts
+    ]
+    order = ", ".join(columns)
+    return (
+        f"SELECT {order}, {_CONTENT} FROM {table} WHERE {' AND '.join(where)} ORDER BY {order} LIMIT {BATCH}"
+    )
+
+
 def scan(
     db: sqlite3.Connection, table: str, after: Key | None, lower: Key, upper: Key
 ) -> tuple[list[Row], Key | None]:
     """Some rows of a range, in the order of their keys, from the first `after` that key on; and the key to
     go on after, None at the end."""
-    columns = _columns(table)
-    start, sign = (lower, ">=") if after is None else (after, ">")
-    bounds = [(start, sign), (upper, "<")]
-    where = [  # a row value compares as keys do
-        f"({', '.join(columns[: len(bound)])}) {sign} ({', '.join('?' * len(bound))})"
-        for bound, sign in bounds
-        if bound
-    ]
+    start = lower if after is None else after
     if not upper:
         return [], None
-    order = ", ".join(columns)
-    query = (
-        f"SELECT {order}, {_CONTENT} FROM {table} WHERE {' AND '.join(where)} ORDER BY {order} LIMIT {BATCH}"
-    )
-    rows: list[Row] = []
-    size = 0
+    query = _scanning(table, len(start), after is None, len(upper))
     cursor = db.execute(query, (*start, *upper))
-    for found in cursor:
-        *key, text, data, total = found
-        row = plain_row(found)
-        rows.append(_row(key, text, data, total) if row is None else row)
-        size += len(text or b"") + len(data or b"")
-        if size > BATCH_BYTES:
-            cursor.close()
-            break
+    rows, size = rows_of(cursor, BATCH_BYTES, _row)
+    cursor.close()
     going_on = len(rows) == BATCH or size > BATCH_BYTES
     return rows, tuple(rows[-1]["id"]) if going_on else None
 
