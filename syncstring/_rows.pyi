@@ -11,5 +11,6 @@ def plain_row(found: tuple[Any, ...]) -> dict[str, Any] | None:
 def rows_of(
     cursor: Iterable[tuple[Any, ...]], most: int, plain: Callable[[tuple[Any, ...]], dict[str, Any]]
 ) -> tuple[list[dict[str, Any]], int]:
-    """The rows that a cursor gives, up to the one with which row and data have more than `most` bytes, and how
-    many they have: as `plain_row` reads them, or `plain` where that doesn't. Raises what `plain` does."""
+    """The rows that a cursor gives, up to the one with which they have more than `most` bytes (of row and
+    data), and how many they have: as `plain_row` reads them, or `plain` where that doesn't. Raises what
+    `plain` does."""

@@ -101,7 +101,7 @@ class _Thread(Traffic):
         self.begin(self._go_on())
 
     async def _go_on(self) -> None:
-        self.start()
+        self.store.start()
         self.carry()
 
     async def open(self) -> Contents:

@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from functools import partial
@@ -35,7 +34,7 @@ from syncstring.errors import DocumentDeleted, StoreError, StoreUnavailable, Syn
 from syncstring.link import Link
 from syncstring.manifest import hash_of_name
 from syncstring.outbox import Outbox
-from syncstring.outside import StoreClock, fresh_key
+from syncstring.outside import StoreClock, about, fresh_key
 from syncstring.patch import Id, Patch
 from syncstring.store import Change as ChangeOfStore
 from syncstring.store import Feed, Gap, Ready, Store, at_once, open_at_once, open_store, without_secrets
@@ -157,6 +156,7 @@ class Traffic:
         self._tasks: list[asyncio.Task[None]] = []
         self._ending: asyncio.Task[None] | None = None
         self._packing: asyncio.Task[None] | None = None
+        self._beside = True  # what takes long is done in a thread of its own
         self._tried = 0  # rows there were when packing was tried last
         self._post = asyncio.Event()
         self._asked = asyncio.Event()
@@ -231,19 +231,42 @@ class Traffic:
 
     def join_at_once(self) -> Contents | None:
         """`join` in the calling thread, without an event loop, where there is a document and nobody has to be
-        waited for; None otherwise, for whatever reason: `join` tells it. After it comes `start`."""
-        store = None
-        with suppress(SyncstringError):
+        waited for; None otherwise, for whatever reason: `join` tells it. Nobody else may have to do with this
+        meanwhile; after it, in its event loop, the store is to be started."""
+        self._beside = False
+        try:
             store = open_at_once(self._url, **self._options) if self._given is None else None
             return None if store is None else at_once(self._join(store, create=False))
-        return None
+        except SyncstringError:
+            return None
+        finally:
+            self._beside = True
+
+    async def join_aside(self) -> Contents | None:
+        """`join_at_once` without stopping the event loop: one way to another thread and back."""
+        if self._given is not None:
+            return None
+        work = asyncio.get_running_loop().run_in_executor(None, self.join_at_once)
+        try:
+            contents = await asyncio.shield(work)
+        except BaseException:
+            work.add_done_callback(self._let_go)
+            raise
+        if contents is not None:
+            self.store.start()
+        return contents
+
+    def _let_go(self, work: asyncio.Future[Contents | None]) -> None:
+        """Close what was opened when nobody waited for it any more."""
+        if not work.cancelled() and self.joined:
+            at_once(self.store.close())
 
     async def _join(self, store: Store, create: bool) -> Contents:
         try:
             doc = await find_document(store, self.name, fresh_key, create)
             if self._kept is not None:
                 self._kept.rows(doc, self.unnamed)
-            self.link.join(Archive(store, doc, fresh_key, aside=_aside))
+            self.link.join(Archive(store, doc, fresh_key, aside=self._aside))
             await self.link.listen()
             self._turn("ready")
             contents = await self.link.read()
@@ -293,9 +316,9 @@ class Traffic:
         self._asked.set()
         self.bell.ring()
 
-    def start(self) -> None:
-        """In an event loop, after `join_at_once`: the store is that loop's from now on."""
-        self.store.start()
+    async def _aside(self, work: Callable[..., Any], *args: Any) -> Any:
+        """Do it beside the event loop, where there is one."""
+        return await asyncio.to_thread(work, *args) if self._beside else work(*args)
 
     def carry(self) -> None:
         """Start what keeps it going; before it `join` must have ended well."""
@@ -334,7 +357,7 @@ class Traffic:
     async def _rest(self, pause: float) -> None:
         """A pause, cut short where somebody asks. In a minute rights may be given, a table restored."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(_about(pause)):
+            async with asyncio.timeout(about(pause)):
                 await self._asked.wait()
 
     # --- what arrives ------------------------------------------------------------
@@ -376,7 +399,7 @@ class Traffic:
             if not self._gaps and self.broken is None:
                 pause = LONGEST_PAUSE
                 await self.bell.until(lambda: self._gaps or self.broken)
-            elif not await self.bell.until(partial(self._ready_since, readies), _about(pause)):
+            elif not await self.bell.until(partial(self._ready_since, readies), about(pause)):
                 pause = HOPELESS_PAUSE
                 self.look()
 
@@ -396,7 +419,7 @@ class Traffic:
                 await self.refresh()
                 pause = FIRST_PAUSE
             except StoreUnavailable:
-                await asyncio.sleep(_about(pause))
+                await asyncio.sleep(about(pause))
                 pause = min(2 * pause, LONGEST_PAUSE)
             except SyncstringError as error:
                 self._break(error)
@@ -467,12 +490,12 @@ class Traffic:
                 pause = FIRST_PAUSE
             except StoreUnavailable as error:
                 self._lose(error)
-                await asyncio.sleep(_about(pause))
+                await asyncio.sleep(about(pause))
                 pause = min(2 * pause, LONGEST_PAUSE)
             except SyncstringError as error:
                 self._break(error)
                 met = partial(lambda readies: not self.wanting or self._ready_since(readies), readies)
-                await self.bell.until(met, _about(HOPELESS_PAUSE))
+                await self.bell.until(met, about(HOPELESS_PAUSE))
 
     # --- what is sent ------------------------------------------------------------
 
@@ -500,7 +523,7 @@ class Traffic:
                     self.bell.ring()
                 except StoreUnavailable as error:
                     self._lose(error)
-                    await self._regained(readies, _about(pause))
+                    await self._regained(readies, about(pause))
                     pause = min(2 * pause, LONGEST_PAUSE)
                 except SyncstringError as error:
                     self._fail(error)
@@ -574,17 +597,3 @@ class Traffic:
         finally:
             if self.joined and self._given is None:
                 await self.store.close()
-
-
-async def _aside(work: Callable[..., Any], *args: Any) -> Any:
-    """Do it beside the event loop, where there is one."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return work(*args)
-    return await asyncio.to_thread(work, *args)
-
-
-def _about(pause: float) -> float:
-    """A pause of that order: who failed at the same moment doesn't try again at the same moment."""
-    return pause * (0.5 + secrets.randbelow(1_000) / 1_000)

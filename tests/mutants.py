@@ -705,7 +705,7 @@ FAULTS: list[Fault] = [
         (
             "traffic.py",
             "                    self._fail(error)\n                    await self._rest(HOPELESS_PAUSE)\n",
-            "                    await asyncio.sleep(_about(pause))\n",
+            "                    await asyncio.sleep(about(pause))\n",
         ),
     ),
     fault(
