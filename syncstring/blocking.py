@@ -18,7 +18,6 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
 from datetime import tzinfo
-from functools import partial
 from itertools import pairwise
 from types import TracebackType
 from typing import Any, TypeVar
@@ -38,6 +37,7 @@ from syncstring.history import History
 from syncstring.live import LiveDocument, ancestors, check_call, kept_in, seconds
 from syncstring.outbox import Outbox
 from syncstring.patch import Patch
+from syncstring.store import at_once
 from syncstring.timeline import Ref, Run, Versions
 from syncstring.traffic import LAST, Traffic
 
@@ -58,33 +58,40 @@ class _Thread(Traffic):
         self._stopping: asyncio.Task[None] | None = None
         self._thread = threading.Thread(target=self._run, name="syncstring", daemon=True)
         self.launched = False
+        self._first: tuple[Callable[[], None], ...] = ()
         self._looping = threading.Event()
-        self._early: list[Callable[[], None]] | None = []  # for the loop to do when it comes
-        self._coming = threading.Lock()  # held by who looks whether it has come
+        self._alone = True  # the loop hasn't come: nobody else touches the queues
+        self._coming = threading.Lock()  # held by who goes by that, and when it comes
 
     def launch(self, *first: Callable[[], None]) -> None:
         """Begin; `first` is what the loop does first. Waits for nothing: the thread comes when it comes."""
         self.launched = True
-        assert self._early is not None
-        self._early += first
         # By a thread that ends at once: `Thread.start` waits until the new one runs, and that one runs on,
         # which took its caller 0.3 ms of 1.
-        start_new_thread(self._start_thread, ())
+        self._first = first
+        try:
+            start_new_thread(self._start_thread, ())
+        except RuntimeError as error:
+            self._lack(error)
 
     def _start_thread(self) -> None:
         try:
             self._thread.start()
-        except RuntimeError as error:  # there are too many
-            self.dead = StoreError(f"no thread for the traffic: {error}; open it again")
-            self._looping.set()
+        except RuntimeError as error:
+            self._lack(error)
+
+    def _lack(self, error: RuntimeError) -> None:
+        """There are too many threads."""
+        self.dead = StoreError(f"no thread for the traffic: {error}; open it again")
+        self._looping.set()
 
     def _run(self) -> None:
         loop = asyncio.new_event_loop()
         asyncio.set_event_loop(loop)
+        for act in self._first:
+            loop.call_soon(act)
         with self._coming:
-            for act in self._early or ():
-                loop.call_soon(act)
-            self.loop, self._early = loop, None
+            self.loop, self._alone = loop, False
         self._looping.set()
         loop.run_forever()
         # What was left by calls that nobody waits for any more: an opening that was interrupted closes its
@@ -137,12 +144,9 @@ class _Thread(Traffic):
     def _soon(self, act: Callable[..., None], *args: Any) -> None:
         if self.forked:
             return
-        if not self.launched:
-            act(*args)
-            return
         with self._coming:
-            if self._early is not None:
-                self._early.append(partial(act, *args))
+            if self._alone:
+                act(*args)
                 return
         if not self.loop.is_closed():
             self.loop.call_soon_threadsafe(act, *args)
@@ -160,10 +164,12 @@ class _Thread(Traffic):
         if not self.launched:
             self.launch()
         self._looping.wait()
-        self._soon(self._stop)
         if self._thread.ident is not None:
+            self._soon(self._stop)
             self._thread.join()
             self.loop.close()
+        elif self.joined:
+            at_once(self.store.close())
 
     def _stop(self) -> None:
         if self._stopping is None:

@@ -893,15 +893,15 @@ FAULTS: list[Fault] = [
         "a root counts as satisfied when opening from a checkpoint",
         "seeded_faults::test_what_is_opened_is_the_merge_of_packs_and_rows_whatever_they_know_of_"
         "each_other seeded_faults",
-        ("archive.py", "        patch.parents\n        and (patch.parents", "        (patch.parents"),
+        ("archive.py", "if not parents or not (ids", "if not (ids"),
     ),
     fault(
         "a patch on some of a checkpoint's heads counts as on all of them",
         "packing_model seeded_faults",
         (
             "archive.py",
-            "(patch.parents == checkpoint.heads or",
-            "(set(patch.parents) <= set(checkpoint.heads) or",
+            "or parents == checkpoint.heads):",
+            "or set(parents) <= set(checkpoint.heads)):",
         ),
         (
             "history.py",
@@ -990,6 +990,20 @@ FAULTS: list[Fault] = [
             "if last < self._seen or (found and found[0].seq != self._seen + 1):",
             "if last < self._seen:",
         ),
+    ),
+    fault(
+        "what was opened at once tells of changes from its start on alone",
+        "at_once",
+        (
+            "backends/sqlite.py",
+            "            store._born = store._seen = store._here(sql.newest)[0]\n",
+            "            store._born = store._seen = 1 << 60\n",
+        ),
+    ),
+    fault(
+        "a row's checksum isn't looked at",
+        "sqlite_rows",
+        ("_rows.pyx", "    if sum != total:\n        return None\n", ""),
     ),
     fault(
         "a tag is moved without being asked",

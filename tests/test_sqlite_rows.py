@@ -1,4 +1,4 @@
-"""Rows as SQLite gives them: the kernel beside the plain way."""
+"""Rows as SQLite gives them: the kernel beside the plain way, which is its twin."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from syncstring import Patch
-from syncstring._rows import plain_row
+from syncstring._rows import plain_row, rows_of
 from syncstring.backends import sqlite_file as sql
 from syncstring.store import image, key_of
 from syncstring.testing.strategies import patches
 
 DOC = "d" * 40
-TEXTS = st.text() | st.text("\t\n\"\\/\b\f\r\0\x7fé€😀a", max_size=20)
+TEXTS = st.text() | st.text('\t\n"\\/\b\f\r\0\x7fé€😀a', max_size=20)
 FIELDS = st.fixed_dictionaries(
     {
         "author": TEXTS,
@@ -63,7 +63,8 @@ def test_a_patch_that_a_store_keeps_is_read_by_the_kernel(patch: Patch) -> None:
 
 @given(KEYS, FIELDS)
 def test_what_the_kernel_reads_is_what_the_plain_way_reads(key: Any, fields: dict[str, Any]) -> None:
-    agree(columns(key, json.dumps(fields, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()))
+    text = json.dumps(fields, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    agree(columns(key, text.encode()))
     agree(columns(key, json.dumps(fields).encode()))
 
 
@@ -120,3 +121,24 @@ def test_every_length_has_its_checksum(doc: str, time: int, session: str) -> Non
 )
 def test_columns_of_other_types_are_left_to_the_plain_way(found: tuple[Any, ...]) -> None:
     assert plain_row(found) is None
+
+
+@given(st.lists(st.booleans(), max_size=12), st.integers(0, 700))
+def test_a_cursor_is_read_row_by_row_up_to_a_size(strange: list[bool], most: int) -> None:
+    found = [
+        (DOC, n, "s", None, b"data", 0) if odd else columns((DOC, n, "s"), GOOD)
+        for n, odd in enumerate(strange)
+    ]
+    asked = []
+
+    def plain(columns: tuple[Any, ...]) -> dict[str, Any]:
+        asked.append(columns)
+        return {"id": list(columns[:3])}
+
+    left = iter(found)
+    rows, size = rows_of(left, most, plain)
+    sizes = [4 if odd else len(GOOD) for odd in strange]
+    taken = next((n for n in range(1, len(found)) if sum(sizes[:n]) > most), len(found))
+    assert size == sum(sizes[:taken]) and len(list(left)) == len(found) - taken
+    assert [row["id"] for row in rows] == [[DOC, n, "s"] for n in range(taken)]
+    assert asked == [each for each, odd in zip(found[:taken], strange, strict=False) if odd]
