@@ -3,7 +3,8 @@
 The law of this room. `flush()` returns when everything committed here is acknowledged, and not before; what
 was not stays in the outbox. `sync()` has seen whatever was acknowledged to anybody before it was called.
 The document belongs to its caller's thread; all traffic with the store happens in one of its own, and the
-two share queues only. What is asked of the past and wasn't read is read then.
+two share queues only. That one comes when the document stands, where the store can be opened and read at
+once; else it does that, too. What is asked of the past and wasn't read is read then.
 
 A session id is drawn for each opening and never used again: a process that was forked has to open anew.
 """

@@ -83,6 +83,7 @@ class Link:
         self._sure.clear()
         self._read.clear()
         self._held = dict(self.outbox)
+        self.problems.clear()
 
     async def open(self, whole: bool = False) -> Contents:
         """Open the feeds, then read: in this order nothing falls in between."""

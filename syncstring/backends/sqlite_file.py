@@ -217,7 +217,13 @@ class SqliteFile:
     def for_writing(self) -> sqlite3.Connection:
         """The connection that writes: made for the first that does, where it was opened at once."""
         if self.writer is None:
-            self.writer = self._dial("rw")
+            db = self._dial("rw")
+            try:
+                self.check()  # that it is still the file whose tables were looked at
+            except BaseException:
+                db.close()
+                raise
+            self.writer = db
         return self.writer
 
     def _dial(self, mode: str, patience: float | None = None) -> sqlite3.Connection:
