@@ -942,7 +942,7 @@ FAULTS: list[Fault] = [
     fault(
         "SQLite deletes without compare",
         "sqlite_store",
-        ("backends/sqlite.py", "                elif _is(known, old):", "                else:"),
+        ("backends/sqlite.py", "                elif sql.is_kept(known, old):", "                else:"),
         (
             "backends/sqlite.py",
             '                else:\n                    verdicts.append(Verdict("differs", known))\n',
@@ -954,7 +954,7 @@ FAULTS: list[Fault] = [
         "sqlite_store",
         (
             "backends/sqlite.py",
-            "            if not _is(known, before):",
+            "            if not sql.is_kept(known, before):",
             "            if known is None and before:",
         ),
     ),

@@ -258,12 +258,20 @@ def test_a_file_that_is_locked_is_left_to_the_plain_way_which_waits_and_says_so(
     db.close()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everything")
-def test_a_file_that_cannot_be_written_is_left_to_the_plain_way(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_left_to_the_plain_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "team.db"
-    run(made(path))
-    path.chmod(0o444)
+    edited(path, "text")
+    # Root may write everything; SQLite lets a transaction begin on what it can't write.
+    monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK)
     assert open_at_once(str(path)) is None
+    document = syncstring.open(path, "notes", author="bob")
+    assert document.text == "text"
+    document.insert(0, "more ")
+    with pytest.raises(StoreError, match="can't be written"):
+        document.flush()
+    document.close()
 
 
 def test_other_options_and_other_backends_have_no_such_way(tmp_path: Path) -> None:
@@ -505,22 +513,28 @@ def test_where_no_thread_can_be_had_it_says_so_and_ends(
         syncstring.open(path, "another", author="bob")
 
 
+@pytest.mark.parametrize("which", ["syncstring-sqlite_write_all", "syncstring-sqlite_read_all"])
 def test_where_the_stores_threads_cannot_be_had_it_says_so_and_ends(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    which: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "team.db"
     edited(path, "text")
+    start = threading.Thread.start
 
-    def none(self: Any) -> None:
-        raise RuntimeError("can't start new thread")
+    def none(self: threading.Thread) -> None:
+        if self.name == which:
+            raise RuntimeError("can't start new thread")
+        start(self)
 
-    monkeypatch.setattr(SqliteStore, "start", none)
+    monkeypatch.setattr(threading.Thread, "start", none)
     document = syncstring.open(path, "notes", author="bob")
     document.insert(0, "more ")
     with pytest.raises(StoreError, match="the session broke down"):
         document.flush()
     document.close()
     assert not list(tmp_path.glob("*-wal")), "all was closed"
+    with pytest.raises(StoreUnavailable, match="no threads for it"):
+        run(opened(path))
 
 
 def test_who_is_interrupted_while_it_opens_leaves_nothing_open(

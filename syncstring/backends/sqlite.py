@@ -39,7 +39,6 @@ from syncstring.store import (
     Verdict,
     bounded,
     checked,
-    image,
     key_of,
 )
 
@@ -156,11 +155,17 @@ class SqliteStore(Store):
             return None
         try:
             store = cls(url.removeprefix("sqlite:"), limit, queue, connect)
-            if not store._file.open_at_once():
-                return None
-            store._born = store._seen = store._here(sql.newest)[0]
         except SyncstringError:
             return None
+        if not store._file.open_at_once():
+            return None
+        try:
+            store._born = store._seen = store._here(sql.newest)[0]
+        except BaseException as error:
+            store._file.close()
+            if isinstance(error, SyncstringError):
+                return None
+            raise
         store._live = True
         return store
 
@@ -168,11 +173,16 @@ class SqliteStore(Store):
         self._usable()
         if self._started:
             raise StoreError(f"{self.path} was not opened at once, or is started already")
-        self._started = True
         self._feeding = asyncio.get_running_loop()
         self._file.settle()
-        for run in (self._write_all, self._read_all):
-            threading.Thread(target=run, daemon=True, name=f"syncstring-sqlite{run.__name__}").start()
+        self._started = True
+        try:
+            for run in (self._write_all, self._read_all):
+                threading.Thread(target=run, daemon=True, name=f"syncstring-sqlite{run.__name__}").start()
+        except RuntimeError as error:
+            self._started = False
+            self._writes.put(None)  # the one that may be there ends
+            raise StoreUnavailable(f"{self.path}: no threads for it: {error}; try again") from None
         self._reads.put(None)
 
     @property
@@ -267,7 +277,7 @@ class SqliteStore(Store):
 
     async def insert(self, table: str, rows: Sequence[Row]) -> list[Verdict]:
         checked(table, rows)
-        given = [_stored(row) for row in rows]
+        given = [sql.kept(row) for row in rows]
 
         def work(db: sqlite3.Connection) -> list[Verdict]:
             verdicts, names = [], []
@@ -279,7 +289,9 @@ class SqliteStore(Store):
                     verdicts.append(Verdict("inserted"))
                 else:
                     known, _ = sql.find(db, table, new.key)
-                    verdicts.append(Verdict("present") if _is(known, new) else Verdict("conflict", known))
+                    verdicts.append(
+                        Verdict("present") if sql.is_kept(known, new) else Verdict("conflict", known)
+                    )
             sql.note(db, _process(), table, names)
             return verdicts
 
@@ -289,14 +301,14 @@ class SqliteStore(Store):
         checked(table, [key, new])
         if key != key_of(new):
             raise PatchError(f"the new row has the key {key_of(new)!r:.80}, not {key!r:.80}")
-        after = _stored(new)
+        after = sql.kept(new)
         if isinstance(after, str):
             return Verdict("refused", reason=after)
-        before = None if old is None else _stored(old)
+        before = None if old is None else sql.kept(old)
 
         def work(db: sqlite3.Connection) -> Verdict:
             known, _ = sql.find(db, table, after.key)
-            if not _is(known, before):
+            if not sql.is_kept(known, before):
                 return Verdict("lost", known)
             sql.put(db, table, after)
             sql.note(db, _process(), table, [after.name])
@@ -306,7 +318,7 @@ class SqliteStore(Store):
 
     async def delete(self, table: str, rows: Sequence[Row]) -> list[Verdict]:
         checked(table, rows)
-        given = [_stored(row) for row in rows]
+        given = [sql.kept(row) for row in rows]
 
         def work(db: sqlite3.Connection) -> list[Verdict]:
             verdicts, names = [], []
@@ -317,7 +329,7 @@ class SqliteStore(Store):
                 known, _ = sql.find(db, table, old.key)
                 if known is None:
                     verdicts.append(Verdict("absent"))
-                elif _is(known, old):
+                elif sql.is_kept(known, old):
                     sql.delete(db, table, old.key)
                     names.append(old.name)
                     verdicts.append(Verdict("deleted"))
@@ -554,21 +566,6 @@ def _settle(results: list[_Done]) -> None:
             mine = type(error)(str(error))
             mine.__cause__ = error.__cause__
             job.answer.set_exception(mine)
-
-
-def _stored(row: Row) -> sql.Stored | str:
-    """A row as it is kept, or why it can't be."""
-    try:
-        return sql.stored(key_of(row), image(row))
-    except ValueError as error:
-        return str(error)
-
-
-def _is(known: Row | None, wanted: sql.Stored | str | None) -> bool:
-    """Whether that row is there. It is asked of what the caller gave, not of what became of it since."""
-    if known is None or wanted is None:
-        return known is None and wanted is None
-    return not isinstance(wanted, str) and key_of(known) == wanted.key and image(known) == wanted.image
 
 
 # --- who is here ------------------------------------------------------------

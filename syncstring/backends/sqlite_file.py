@@ -29,7 +29,7 @@ from syncstring.errors import (
     SyncstringError,
     UnsupportedVersion,
 )
-from syncstring.store import TABLES, Image, Key, Row, restored
+from syncstring.store import TABLES, Image, Key, Row, image, key_of, restored
 
 __all__ = [
     "Noted",
@@ -41,6 +41,8 @@ __all__ = [
     "find",
     "forget",
     "how_kept",
+    "is_kept",
+    "kept",
     "newest",
     "note",
     "noted",
@@ -154,7 +156,8 @@ class SqliteFile:
     def open_at_once(self) -> bool:
         """Open a file that is there, in order, and can be written at this moment; False for any other, which
         is left as it is. Nobody is waited for."""
-        if not os.path.isfile(self._real) or os.path.getsize(self._real) < SMALLEST:
+        usable = os.path.isfile(self._real) and os.access(self._real, os.R_OK | os.W_OK)  # see `open`
+        if not usable or os.path.getsize(self._real) < SMALLEST:
             return False
         try:
             with told(self.path):
@@ -403,6 +406,21 @@ def stored(key: Key, image: Image) -> Stored:
     """A row as it is kept."""
     name = _name(key)
     return Stored(key, name, image, _sum(name, image.text.encode(), image.data))
+
+
+def kept(row: Row) -> Stored | str:
+    """A row as it is kept, or why it can't be."""
+    try:
+        return stored(key_of(row), image(row))
+    except ValueError as error:
+        return str(error)
+
+
+def is_kept(known: Row | None, wanted: Stored | str | None) -> bool:
+    """Whether that row is there. It is asked of what the caller gave, not of what became of it since."""
+    if known is None or wanted is None:
+        return known is None and wanted is None
+    return not isinstance(wanted, str) and key_of(known) == wanted.key and image(known) == wanted.image
 
 
 def _row(found: Sequence[Any]) -> Row:
