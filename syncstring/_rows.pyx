@@ -217,22 +217,32 @@ def plain_row(tuple found not None):
         return None
 
 
+# A copy has room for all of it at once, where a new one would grow.
+cdef dict BLANK = dict.fromkeys(["author", "delta", "parents", "v", "wall", "id"])
+cdef dict BLANK_WITH_MESSAGE = dict.fromkeys(["author", "delta", "message", "parents", "v", "wall", "id"])
+
+
 cdef dict _row(Json *json, list id):
-    cdef dict row = {}
+    cdef dict row
     if not _takes(json, b'{"author":"', 11):
         return None
     if (value := _text(json)) is None:
         return None
-    row["author"] = value
+    author = value
     if not _takes(json, b',"delta":"', 10):
         return None
     if (value := _text(json)) is None:
         return None
-    row["delta"] = value
+    delta = value
     if _takes(json, b',"message":"', 12):
         if (value := _text(json)) is None:
             return None
+        row = BLANK_WITH_MESSAGE.copy()
         row["message"] = value
+    else:
+        row = BLANK.copy()
+    row["author"] = author
+    row["delta"] = delta
     if not _takes(json, b',"parents":"', 12):
         return None
     if (value := _text(json)) is None:
@@ -259,10 +269,14 @@ def rows_of(cursor, Py_ssize_t most, plain not None):
     cdef Py_ssize_t size = 0
     for found in cursor:
         row = plain_row(found)
-        rows.append(plain(found) if row is None else row)
-        for part in found[-3:-1]:
-            if part is not None:
-                size += len(part)
+        if row is not None:
+            size += PyBytes_GET_SIZE(found[3])
+        else:
+            row = plain(found)
+            for part in found[-3:-1]:
+                if part is not None:
+                    size += len(part)
+        rows.append(row)
         if size > most:
             break
     return rows, size
