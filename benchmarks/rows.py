@@ -109,15 +109,19 @@ SECTIONS = [
         "Opening a stored document",
         """automerge-paper in a SQLite file, opened and its text read; medians of five, after one that loads
         modules. Ours is a store with all in packs but a tail of rows, opened for editing by name: `open`,
-        whose thread and transactions count. At 10 times the history the recording was typed ten times
-        over, each time after deleting all. *Whole*: every packed patch is read as well. The peers have
-        one blob in a table, which is read and loaded: loro's snapshot, which leaves the history
-        undecoded, and for *whole* its log of operations; pycrdt and y-py know only the whole.""",
+        in CPU of all threads until the text is there. What it leaves to a thread that comes then (an
+        event loop, feeds) counts in *and `sync`*: until that returns, which reads the rows once more. At
+        10 times the history the recording was typed ten times over, each time after deleting all.
+        *Whole*: every packed patch is read as well. The peers have one blob in a table, which is read
+        and loaded: loro's snapshot, which leaves the history undecoded, and for *whole* its log of
+        operations; pycrdt and y-py know only the whole.""",
         [
             Row(Turn("open", PAPER), figure, f"{PAPER}, {label}")
             for figure, label in (
                 ("tail 50", "a tail of 50 rows"),
                 ("tail 1000", "a tail of 1,000 rows"),
+                ("tail 50, synced", "a tail of 50 rows, and `sync`"),
+                ("tail 1000, synced", "a tail of 1,000 rows, and `sync`"),
                 ("tail 50, 10 x", "a tail of 50 rows, 10 times the history"),
                 ("tail 1000, 10 x", "a tail of 1,000 rows, 10 times the history"),
                 ("whole", "whole"),

@@ -460,11 +460,11 @@ def suffices(manifest: Manifest, patches: Sequence[Patch]) -> bool:
     if checkpoint is None:
         return not manifest.packs
     ids = {patch.id for patch in patches}
-    return all(
-        patch.parents
-        and (patch.parents == checkpoint.heads or all(parent in ids for parent in patch.parents))
-        for patch in patches
-    )
+    for patch in patches:
+        parents = patch.parents
+        if not parents or not (ids.issuperset(parents) or parents == checkpoint.heads):
+            return False
+    return True
 
 
 def _parsed(rows: Iterable[Row]) -> tuple[list[Patch], list[SyncstringError]]:

@@ -3,7 +3,8 @@
 The law of this room. `flush()` returns when everything committed here is acknowledged, and not before; what
 was not stays in the outbox. `sync()` has seen whatever was acknowledged to anybody before it was called.
 The document belongs to its caller's thread; all traffic with the store happens in one of its own, and the
-two share queues only. What is asked of the past and wasn't read is read then.
+two share queues only. That one comes when the document stands, where the store can be opened and read at
+once; else it does that, too. What is asked of the past and wasn't read is read then.
 
 A session id is drawn for each opening and never used again: a process that was forked has to open anew.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from _thread import start_new_thread
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
@@ -36,6 +38,7 @@ from syncstring.history import History
 from syncstring.live import LiveDocument, ancestors, check_call, kept_in, seconds
 from syncstring.outbox import Outbox
 from syncstring.patch import Patch
+from syncstring.store import at_once
 from syncstring.timeline import Ref, Run, Versions
 from syncstring.traffic import LAST, Traffic
 
@@ -45,27 +48,69 @@ T = TypeVar("T")
 
 
 class _Thread(Traffic):
-    """The traffic in a thread with an event loop of its own; called from another one."""
+    """The traffic in a thread with an event loop of its own, from `launch` on; called from another one."""
+
+    loop: asyncio.AbstractEventLoop
+    """There once `_looping` is set."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._trims = False  # what was posted may not be in the outbox yet
         self._stopping: asyncio.Task[None] | None = None
-        self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="syncstring", daemon=True)
-        self._thread.start()
+        self.launched = False
+        self._first: tuple[Callable[[], None], ...] = ()
+        self._looping = threading.Event()
+        self._alone = True  # the loop hasn't come: nobody else touches the queues
+        self._coming = threading.Lock()  # held by who goes by that, and when it comes
+
+    def launch(self, *first: Callable[[], None]) -> None:
+        """Begin; `first` is what the loop does first. Waits for nothing: the thread comes when it comes."""
+        self.launched = True
+        # By a thread that ends at once: `Thread.start` waits until the new one runs, and that one runs on,
+        # which took its caller 0.3 ms of 1.
+        self._first = first
+        try:
+            start_new_thread(self._start_thread, ())
+        except RuntimeError as error:
+            self._lack(error)
+
+    def _start_thread(self) -> None:
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            self._lack(error)
+
+    def _lack(self, error: RuntimeError) -> None:
+        """There are too many threads."""
+        self.dead = StoreError(f"no thread for the traffic: {error}; open it again")
+        self._looping.set()
 
     def _run(self) -> None:
-        asyncio.set_event_loop(self.loop)
-        self.loop.run_forever()
+        loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
+        for act in self._first:
+            loop.call_soon(act)
+        with self._coming:
+            self.loop, self._alone = loop, False
+        self._looping.set()
+        loop.run_forever()
         # What was left by calls that nobody waits for any more: an opening that was interrupted closes its
         # store, which takes tasks of its own.
         for _ in range(3):
-            if left := asyncio.all_tasks(self.loop):
+            if left := asyncio.all_tasks(loop):
                 for task in left:
                     task.cancel()
-                self.loop.run_until_complete(asyncio.wait(left, timeout=LAST))
-        self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+                loop.run_until_complete(asyncio.wait(left, timeout=LAST))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+
+    def go_on(self) -> None:
+        """What follows on `join_at_once`, in the loop."""
+        self.begin(self._go_on())
+
+    async def _go_on(self) -> None:
+        self.store.start()
+        self.carry()
 
     async def open(self) -> Contents:
         """`join` and `carry`."""
@@ -82,7 +127,9 @@ class _Thread(Traffic):
         """Do something in the loop and wait for it."""
         try:
             self.check()
-        except StoreError:
+            self._looping.wait()
+            self.check(alive=not self._thread.is_alive())
+        except BaseException:
             work.close()
             raise
         future = asyncio.run_coroutine_threadsafe(work, self.loop)
@@ -96,7 +143,13 @@ class _Thread(Traffic):
             raise
 
     def _soon(self, act: Callable[..., None], *args: Any) -> None:
-        if not self.forked and not self.loop.is_closed():
+        if self.forked:
+            return
+        with self._coming:
+            if self._alone:
+                act(*args)
+                return
+        if not self.loop.is_closed():
             self.loop.call_soon_threadsafe(act, *args)
 
     def post(self, patches: list[Patch]) -> None:
@@ -107,11 +160,17 @@ class _Thread(Traffic):
 
     def close(self) -> None:
         """End the thread. It goes on where this is interrupted, and a second call waits for it."""
-        if self.forked or self.loop.is_closed():
+        if self.forked:
             return
-        self._soon(self._stop)
-        self._thread.join()
-        self.loop.close()
+        if not self.launched:
+            self.launch()
+        self._looping.wait()
+        if self._thread.ident is not None:
+            self._soon(self._stop)
+            self._thread.join()
+            self.loop.close()
+        elif self.joined:
+            at_once(self.store.close())
 
     def _stop(self) -> None:
         if self._stopping is None:
@@ -133,7 +192,7 @@ class StoredDocument(LiveDocument):
         super().__init__(traffic, kept, *more)
         self.limit = limit
         """Seconds that `flush` and `sync` wait at most."""
-        self._past = History()  # what was packed first, as far as it was looked at
+        self._past: History | None = None  # what was packed first, as far as it was looked at
 
     # --- the store ------------------------------------------------------------
 
@@ -254,23 +313,24 @@ class StoredDocument(LiveDocument):
         """As `Document.at`. A number is looked up in the first packs alone, as many as it takes."""
         base = self.history.base
         if type(ref) is int and base is not None and 0 <= ref <= base.count:
-            self._traffic.call(self._reach(ref))
-            if ref <= len(self._past):
-                return self._past.text(ref)
+            past = self._traffic.call(self._reach(self._past or History(), ref))
+            self._past = past
+            if ref <= len(past):
+                return past.text(ref)
         return self._whole(lambda: super(StoredDocument, self).at(ref))
 
-    async def _reach(self, n: int) -> None:
+    async def _reach(self, past: History, n: int) -> History:
         """Read packs, in order, until the first n patches in time order are known; or none, where packs
         overlap in time, because something came late."""
         archive = self._traffic.link.archive
         packs = (await archive.manifest()).packs
         if any(after.first <= before.last for before, after in pairwise(packs)):
-            self._past = History()
-            return
+            return History()
         for pack in packs:
-            known = len(self._past) - (pack.total - pack.count)
-            if known < pack.count and len(self._past) < n:
-                self._past.add((await archive.patches(pack))[max(0, known) :])
+            known = len(past) - (pack.total - pack.count)
+            if known < pack.count and len(past) < n:
+                past.add((await archive.patches(pack))[max(0, known) :])
+        return past
 
     def diff(self, a: Ref, b: Ref) -> list[Splice]:
         return self._whole(lambda: super(StoredDocument, self).diff(a, b))
@@ -319,8 +379,14 @@ def open(
         try:
             traffic.post(left)
             late = f"{traffic.url} was not reached within {limit:g} s"
-            contents = traffic.call(traffic.open(), limit + 1, late)  # the store says why at the limit
-            return StoredDocument(traffic, kept, limit, left, contents, author, clock, wall, zone)
+            contents = traffic.join_at_once()
+            if contents is None:
+                traffic.launch()
+                contents = traffic.call(traffic.open(), limit + 1, late)  # the store says why at the limit
+            document = StoredDocument(traffic, kept, limit, left, contents, author, clock, wall, zone)
+            if not traffic.launched:
+                traffic.launch(traffic.go_on)
+            return document
         except BaseException:
             traffic.close()
             raise

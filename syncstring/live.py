@@ -27,10 +27,11 @@ from syncstring.document import Document, Edit
 from syncstring.errors import PatchError, SyncstringError
 from syncstring.manifest import hash_of_name
 from syncstring.outbox import Outbox
+from syncstring.outside import fresh_session
 from syncstring.patch import Id, Patch
 from syncstring.store import Row
 from syncstring.timeline import Ref
-from syncstring.traffic import Traffic, fresh_session
+from syncstring.traffic import Traffic
 
 __all__ = ["LiveDocument", "Unsaved", "ancestors", "check_call", "kept_in", "seconds"]
 

@@ -429,7 +429,7 @@ async def connect(
 async def _reached(traffic: Traffic, limit: float) -> Contents:
     try:
         async with asyncio.timeout(limit):
-            return await traffic.reach()
+            return await traffic.join_aside() or await traffic.reach()
     except TimeoutError:
         why = f": {traffic.doubt}" if traffic.doubt else ""
         raise StoreUnavailable(f"{traffic.url} was not reached within {limit:g} s{why}") from None

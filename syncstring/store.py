@@ -18,9 +18,10 @@ from __future__ import annotations
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
+from importlib import import_module
 from types import MappingProxyType
-from typing import Any, ClassVar, Final, Literal, NamedTuple, Self, TypeAlias
+from typing import Any, ClassVar, Final, Literal, NamedTuple, Self, TypeAlias, TypeVar
 
 from syncstring.errors import PatchError, StoreError
 
@@ -40,16 +41,21 @@ __all__ = [
     "Standing",
     "Store",
     "Verdict",
+    "at_once",
     "bounded",
     "checked",
     "image",
     "key_of",
     "of_document",
+    "open_at_once",
     "open_store",
     "refusal",
     "restored",
     "same",
+    "without_secrets",
 ]
+
+T = TypeVar("T")
 
 Key: TypeAlias = tuple[str | int, ...]
 Row: TypeAlias = dict[str, Any]
@@ -183,6 +189,22 @@ class Store(ABC):
     async def open(cls, url: str, **options: Any) -> Store:
         """Open what the URL names; made where it isn't there yet, if it may be. Options of every backend:
         `limit` in seconds, and `queue`, how many changes may wait for each reader of a feed."""
+
+    @classmethod
+    def open_at_once(cls, url: str, **options: Any) -> Store | None:
+        """Open what is there already, in the calling thread and without an event loop, where nobody has to be
+        waited for; None otherwise, for whatever reason: `open` tells it.
+
+        Until `start` nothing but `get`, `scan`, `time`, `feed` and `close` may be called, and none of them
+        waits (`at_once`). A feed that is asked for by then has been ready since the opening: what scans
+        don't show is told once it is started. By default there is no such way.
+        """
+        return None
+
+    def start(self) -> None:
+        """What was opened at once is from now on as if `open` had given it, in the running event loop.
+        Once; `StoreError` for what was opened otherwise."""
+        raise StoreError(f"{self.url} was not opened at once")
 
     @abstractmethod
     async def insert(self, table: str, rows: Sequence[Row]) -> list[Verdict]:
@@ -389,6 +411,23 @@ def bounded(table: str, lower: Key, upper: Key) -> None:
             )
 
 
+def at_once(work: Coroutine[Any, Any, T]) -> T:
+    """What comes out of work that awaits nothing but a store that was opened at once."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    work.close()
+    raise AssertionError("it waits")
+
+
+def open_at_once(url: str, **options: Any) -> Store | None:
+    """The store that a URL names, as `Store.open_at_once` gives it; None where `open_store` has to."""
+    scheme, url = _address(url)
+    return None if scheme not in BACKENDS else _backend(scheme).open_at_once(url, **options)
+
+
 async def open_store(url: str, **options: Any) -> Store:
     """The store that a URL names: `memory:`, `sqlite:PATH`, where a path alone means the same, or
     `rethinkdb://HOST:PORT/DB`.
@@ -396,24 +435,41 @@ async def open_store(url: str, **options: Any) -> Store:
     Options go to the backend's `open`. `PatchError` for a scheme that nobody serves, `StoreError` where its
     driver isn't installed; else what it raises.
     """
+    scheme, url = _address(url)
+    if scheme not in BACKENDS:
+        raise PatchError(f"no store speaks {scheme}:; there are {', '.join(f'{name}:' for name in BACKENDS)}")
+    store = await _backend(scheme).open(url, **options)
+    if not isinstance(store, Store):
+        raise StoreError(f"{BACKENDS[scheme]} gave no store")
+    return store
+
+
+def _address(url: str) -> tuple[str, str]:
+    """The scheme, and the URL with it."""
     scheme, colon, rest = url.partition(":")
     if scheme.lower() in BACKENDS:
         scheme, url = scheme.lower(), f"{scheme.lower()}:{rest}"
     if not colon or len(scheme) < 2 or not scheme.isalnum():  # one letter is a Windows drive
         scheme, url = "sqlite", f"sqlite:{url}"
-    if scheme not in BACKENDS:
-        raise PatchError(f"no store speaks {scheme}:; there are {', '.join(f'{name}:' for name in BACKENDS)}")
-    from pkgutil import resolve_name
+    return scheme, url
 
+
+def _backend(scheme: str) -> Any:
+    module, _, name = BACKENDS[scheme].partition(":")
     try:
-        backend = resolve_name(BACKENDS[scheme])
+        return getattr(import_module(module), name)
     except ModuleNotFoundError as error:
         if error.name != "rethinkdb":
             raise
         raise StoreError(
             f'{scheme}: needs the driver {error.name}; run: pip install "syncstring[{error.name}]"'
         ) from None
-    store = await backend.open(url, **options)
-    if not isinstance(store, Store):
-        raise StoreError(f"{BACKENDS[scheme]} gave no store")
-    return store
+
+
+def without_secrets(url: str) -> str:
+    """A URL without what is secret: neither user and password, nor options. Where it isn't sure what is a
+    password's end, the scheme alone."""
+    if "://" not in url:
+        return url.partition("?")[0]
+    sure = re.fullmatch(r"(\w+://)(?:[^/?#]*@)?([^?#@]*)(?:[?#][^@]*)?", url)
+    return sure[1] + sure[2] if sure else url.partition("//")[0]

@@ -24,9 +24,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
-import secrets
-import time
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from functools import partial
@@ -37,12 +34,13 @@ from syncstring.errors import DocumentDeleted, StoreError, StoreUnavailable, Syn
 from syncstring.link import Link
 from syncstring.manifest import hash_of_name
 from syncstring.outbox import Outbox
+from syncstring.outside import StoreClock, about, fresh_key
 from syncstring.patch import Id, Patch
 from syncstring.store import Change as ChangeOfStore
-from syncstring.store import Feed, Gap, Ready, Store, open_store
+from syncstring.store import Feed, Gap, Ready, Store, at_once, open_at_once, open_store, without_secrets
 from syncstring.tags import read_tags
 
-__all__ = ["LAST", "TURNS", "Bell", "StoreClock", "Traffic", "fresh_key", "fresh_session", "turned"]
+__all__ = ["LAST", "TURNS", "Bell", "Traffic", "turned"]
 
 State: TypeAlias = Literal["offline", "catching up", "live", "closed"]
 Event: TypeAlias = Literal["ready", "missed", "read", "lost", "close"]
@@ -81,31 +79,6 @@ def turned(state: State, event: Event) -> State:
     after = TURNS.get((state, event))
     assert after is not None, f"{event!r} while {state}"
     return after
-
-
-def fresh_key() -> str:
-    """40 random hex digits."""
-    return secrets.token_hex(20)
-
-
-def fresh_session() -> str:
-    """A session id that nobody had before: 12 random characters of 0-9a-z."""
-    return "".join(secrets.choice("0123456789abcdefghijklmnopqrstuvwxyz") for _ in range(12))
-
-
-class StoreClock:
-    """The store's clock, as read once, carried on by our own that never goes back. Until then, our own."""
-
-    def __init__(self) -> None:
-        self._began = time.monotonic_ns()
-        self._then = time.time_ns() // 1_000
-
-    def learn(self, now: int) -> None:
-        """The store's clock says this."""
-        self._began, self._then = time.monotonic_ns(), now
-
-    def __call__(self) -> int:
-        return self._then + (time.monotonic_ns() - self._began) // 1_000
 
 
 class Bell:
@@ -157,7 +130,7 @@ class Traffic:
         self._options = options
         self._kept = kept
         self._trims = True
-        self.url = store.url if isinstance(store, Store) else _told(self._url)
+        self.url = store.url if isinstance(store, Store) else without_secrets(self._url)
         """Which store, to be told to people: without what is secret."""
         self.store: Store
         self.link = Link()
@@ -183,6 +156,7 @@ class Traffic:
         self._tasks: list[asyncio.Task[None]] = []
         self._ending: asyncio.Task[None] | None = None
         self._packing: asyncio.Task[None] | None = None
+        self._beside = True  # what takes long is done in a thread of its own
         self._tried = 0  # rows there were when packing was tried last
         self._post = asyncio.Event()
         self._asked = asyncio.Event()
@@ -253,11 +227,46 @@ class Traffic:
         store = self._given
         if store is None:
             store = await open_store(self._url, create=self._create, **self._options)
+        return await self._join(store, self._create)
+
+    def join_at_once(self) -> Contents | None:
+        """`join` in the calling thread, without an event loop, where there is a document and nobody has to be
+        waited for; None otherwise, for whatever reason: `join` tells it. Nobody else may have to do with this
+        meanwhile; after it, in its event loop, the store is to be started."""
+        self._beside = False
         try:
-            doc = await find_document(store, self.name, fresh_key, self._create)
+            store = open_at_once(self._url, **self._options) if self._given is None else None
+            return None if store is None else at_once(self._join(store, create=False))
+        except SyncstringError:
+            return None
+        finally:
+            self._beside = True
+
+    async def join_aside(self) -> Contents | None:
+        """`join_at_once` without stopping the event loop: one way to another thread and back."""
+        if self._given is not None:
+            return None
+        work = asyncio.get_running_loop().run_in_executor(None, self.join_at_once)
+        try:
+            contents = await asyncio.shield(work)
+        except BaseException:
+            work.add_done_callback(self._let_go)
+            raise
+        if contents is not None:
+            self.store.start()
+        return contents
+
+    def _let_go(self, work: asyncio.Future[Contents | None]) -> None:
+        """Close what was opened when nobody waited for it any more."""
+        if not work.cancelled() and self.joined:
+            at_once(self.store.close())
+
+    async def _join(self, store: Store, create: bool) -> Contents:
+        try:
+            doc = await find_document(store, self.name, fresh_key, create)
             if self._kept is not None:
                 self._kept.rows(doc, self.unnamed)
-            self.link.join(Archive(store, doc, fresh_key, aside=asyncio.to_thread))
+            self.link.join(Archive(store, doc, fresh_key, aside=self._aside))
             await self.link.listen()
             self._turn("ready")
             contents = await self.link.read()
@@ -307,6 +316,10 @@ class Traffic:
         self._asked.set()
         self.bell.ring()
 
+    async def _aside(self, work: Callable[..., Any], *args: Any) -> Any:
+        """Do it beside the event loop, where there is one."""
+        return await asyncio.to_thread(work, *args) if self._beside else work(*args)
+
     def carry(self) -> None:
         """Start what keeps it going; before it `join` must have ended well."""
         work = [*map(self._listen, self.link.feeds), self._send(), self._catch_up(), self._look_past_gaps()]
@@ -344,7 +357,7 @@ class Traffic:
     async def _rest(self, pause: float) -> None:
         """A pause, cut short where somebody asks. In a minute rights may be given, a table restored."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(_about(pause)):
+            async with asyncio.timeout(about(pause)):
                 await self._asked.wait()
 
     # --- what arrives ------------------------------------------------------------
@@ -386,7 +399,7 @@ class Traffic:
             if not self._gaps and self.broken is None:
                 pause = LONGEST_PAUSE
                 await self.bell.until(lambda: self._gaps or self.broken)
-            elif not await self.bell.until(partial(self._ready_since, readies), _about(pause)):
+            elif not await self.bell.until(partial(self._ready_since, readies), about(pause)):
                 pause = HOPELESS_PAUSE
                 self.look()
 
@@ -406,7 +419,7 @@ class Traffic:
                 await self.refresh()
                 pause = FIRST_PAUSE
             except StoreUnavailable:
-                await asyncio.sleep(_about(pause))
+                await asyncio.sleep(about(pause))
                 pause = min(2 * pause, LONGEST_PAUSE)
             except SyncstringError as error:
                 self._break(error)
@@ -477,12 +490,12 @@ class Traffic:
                 pause = FIRST_PAUSE
             except StoreUnavailable as error:
                 self._lose(error)
-                await asyncio.sleep(_about(pause))
+                await asyncio.sleep(about(pause))
                 pause = min(2 * pause, LONGEST_PAUSE)
             except SyncstringError as error:
                 self._break(error)
                 met = partial(lambda readies: not self.wanting or self._ready_since(readies), readies)
-                await self.bell.until(met, _about(HOPELESS_PAUSE))
+                await self.bell.until(met, about(HOPELESS_PAUSE))
 
     # --- what is sent ------------------------------------------------------------
 
@@ -510,7 +523,7 @@ class Traffic:
                     self.bell.ring()
                 except StoreUnavailable as error:
                     self._lose(error)
-                    await self._regained(readies, _about(pause))
+                    await self._regained(readies, about(pause))
                     pause = min(2 * pause, LONGEST_PAUSE)
                 except SyncstringError as error:
                     self._fail(error)
@@ -584,17 +597,3 @@ class Traffic:
         finally:
             if self.joined and self._given is None:
                 await self.store.close()
-
-
-def _about(pause: float) -> float:
-    """A pause of that order: who failed at the same moment doesn't try again at the same moment."""
-    return pause * (0.5 + secrets.randbelow(1_000) / 1_000)
-
-
-def _told(url: str) -> str:
-    """A URL without what is secret: neither user and password, nor options. Where it isn't sure what is a
-    password's end, the scheme alone."""
-    if "://" not in url:
-        return url.partition("?")[0]
-    sure = re.fullmatch(r"(\w+://)(?:[^/?#]*@)?([^?#@]*)(?:[?#][^@]*)?", url)
-    return sure[1] + sure[2] if sure else url.partition("//")[0]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
+from zlib import crc32
 
 from syncstring import _patch
 from syncstring._diff import diff, diff_counted
@@ -16,12 +17,14 @@ from syncstring._graph import EventGraph
 from syncstring._names import name_hash
 from syncstring._patch import Splice
 from syncstring._plan import plan
+from syncstring._rows import rows_of
 from syncstring._text import SpliceLog, TextBuffer, TextPool
 from syncstring._walker import Walker
 from syncstring._weave import Script, Weave
 from syncstring.document import Document
 from syncstring.history import History
 from syncstring.patch import Patch
+from syncstring.store import image
 
 DOC: Final = "0" * 40
 
@@ -99,6 +102,18 @@ def operation(make: Operation) -> Operation:
 def plain(run: Callable[[], Any]) -> Callable[[], Trial]:
     """An operation on values that nothing changes."""
     return lambda: Trial(run)
+
+
+@operation
+def rows_of_a_cursor(chance: random.Random) -> Callable[[], Trial]:
+    found = []
+    for time in range(1, 6):
+        patch = Patch((time, "s"), (), [(0, 0, a_text(chance, 20, "aé\t\n😀"))], "ada", time)
+        row = patch.to_row(DOC)
+        text = image(row).text.encode()
+        total = crc32(text, crc32("\t".join(map(str, row["id"])).encode()))
+        found.append((*row["id"], text, None, total + (time == 3)))
+    return plain(lambda: rows_of(iter(found), 1_000, lambda columns: {"id": list(columns[:3])}))
 
 
 @operation

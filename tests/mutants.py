@@ -747,7 +747,7 @@ FAULTS: list[Fault] = [
         (
             "traffic.py",
             "                    self._fail(error)\n                    await self._rest(HOPELESS_PAUSE)\n",
-            "                    await asyncio.sleep(_about(pause))\n",
+            "                    await asyncio.sleep(about(pause))\n",
         ),
     ),
     fault(
@@ -935,15 +935,15 @@ FAULTS: list[Fault] = [
         "a root counts as satisfied when opening from a checkpoint",
         "seeded_faults::test_what_is_opened_is_the_merge_of_packs_and_rows_whatever_they_know_of_"
         "each_other seeded_faults",
-        ("archive.py", "        patch.parents\n        and (patch.parents", "        (patch.parents"),
+        ("archive.py", "if not parents or not (ids", "if not (ids"),
     ),
     fault(
         "a patch on some of a checkpoint's heads counts as on all of them",
         "packing_model seeded_faults",
         (
             "archive.py",
-            "(patch.parents == checkpoint.heads or",
-            "(set(patch.parents) <= set(checkpoint.heads) or",
+            "or parents == checkpoint.heads):",
+            "or set(parents) <= set(checkpoint.heads)):",
         ),
         (
             "history.py",
@@ -984,7 +984,7 @@ FAULTS: list[Fault] = [
     fault(
         "SQLite deletes without compare",
         "sqlite_store",
-        ("backends/sqlite.py", "                elif _is(known, old):", "                else:"),
+        ("backends/sqlite.py", "                elif sql.is_kept(known, old):", "                else:"),
         (
             "backends/sqlite.py",
             '                else:\n                    verdicts.append(Verdict("differs", known))\n',
@@ -996,7 +996,7 @@ FAULTS: list[Fault] = [
         "sqlite_store",
         (
             "backends/sqlite.py",
-            "            if not _is(known, before):",
+            "            if not sql.is_kept(known, before):",
             "            if known is None and before:",
         ),
     ),
@@ -1032,6 +1032,20 @@ FAULTS: list[Fault] = [
             "if last < self._seen or (found and found[0].seq != self._seen + 1):",
             "if last < self._seen:",
         ),
+    ),
+    fault(
+        "what was opened at once tells of changes from its start on alone",
+        "at_once",
+        (
+            "backends/sqlite.py",
+            "            store._born = store._seen = store._here(sql.newest)[0]\n",
+            "            store._born = store._seen = 1 << 60\n",
+        ),
+    ),
+    fault(
+        "a row's checksum isn't looked at",
+        "sqlite_rows",
+        ("_rows.pyx", "    if sum != total:\n        return None\n", ""),
     ),
     fault(
         "a tag is moved without being asked",

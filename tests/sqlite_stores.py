@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
+import syncstring
 from syncstring.backends.sqlite import SqliteStore
 from syncstring.errors import SyncstringError
-from syncstring.store import Row, of_document, open_store
+from syncstring.store import Row, of_document, open_at_once, open_store
 from syncstring.testing.store_bench import collect, row_of
 
 ROOT = Path(__file__).parent.parent
@@ -76,3 +77,22 @@ def sound(path: Path) -> None:
     with sqlite3.connect(path) as db:
         assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     db.close()
+
+
+def begun(path: Path | str, **options: Any) -> SqliteStore:
+    """A store that is opened at once and not started yet."""
+    store = open_at_once(f"sqlite:{path}", **options)
+    assert isinstance(store, SqliteStore)
+    return store
+
+
+def edited(path: Path, *texts: str, pack: tuple[int, ...] = ()) -> str:
+    """A document in which these were typed, one after another, and packed after some of them."""
+    with syncstring.open(path, "notes", author="ada") as doc:
+        for number, text in enumerate(texts):
+            doc.insert(len(doc) // 2, text)
+            doc.commit()
+            if number in pack:
+                doc.flush()
+                doc.pack()
+        return doc._traffic.link.doc

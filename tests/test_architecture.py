@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).parent.parent / "syncstring"
 FLOORS: list[set[str]] = [
     {"errors", "_memory"},
     {"_bisect", "_common", "_names"},
-    {"_text", "_runs", "_lane", "_folds"},
+    {"_text", "_runs", "_rows", "_lane", "_folds"},
     {"_entries", "_patch"},
     {"_events"},
     {"_criticals"},
@@ -43,7 +43,7 @@ FLOORS: list[set[str]] = [
     {"manifest"},
     {"archive", "tags"},
     {"fsck", "imports"},
-    {"link", "outbox"},
+    {"link", "outbox", "outside"},
     {"traffic"},
     {"live", "presence"},
     {"session", "blocking", "backends", "traces", "git"},
@@ -53,7 +53,7 @@ FLOORS: list[set[str]] = [
 ROOF = {"__init__", "__main__"}  # what a user imports or runs: above every floor
 
 # No hidden inputs below the session: no clock, no randomness, nothing opened, nothing waited for.
-CORE = set().union(*FLOORS[: FLOORS.index({"link", "outbox"})])
+CORE = set().union(*FLOORS[: FLOORS.index({"link", "outbox", "outside"})])
 HIDDEN_INPUTS = {
     "asyncio", "multiprocessing", "os", "random", "secrets", "select", "selectors", "signal", "socket",
     "sqlite3", "subprocess", "tempfile", "threading", "time", "uuid",

@@ -33,11 +33,12 @@ from syncstring.errors import (
 )
 from syncstring.history import History
 from syncstring.outbox import Outbox
+from syncstring.outside import fresh_key
 from syncstring.patch import Patch
 from syncstring.session import Session, connect
 from syncstring.store import Verdict, open_store
 from syncstring.testing.faults import FAULTS
-from syncstring.traffic import TURNS, Event, State, Traffic, fresh_key, turned
+from syncstring.traffic import TURNS, Event, State, Traffic, turned
 
 pytestmark = pytest.mark.filterwarnings("ignore:SQLite")
 

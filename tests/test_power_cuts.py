@@ -26,10 +26,10 @@ from syncstring.errors import CorruptStore, DocumentDeleted
 from syncstring.fsck import check_everything
 from syncstring.history import History
 from syncstring.imports import take_in
+from syncstring.outside import fresh_key
 from syncstring.patch import Id, Patch
 from syncstring.store import Store, open_store
 from syncstring.tags import read_tags, set_tag
-from syncstring.traffic import fresh_key
 
 T = TypeVar("T")
 

@@ -27,9 +27,9 @@ from syncstring.errors import (
 )
 from syncstring.history import History
 from syncstring.manifest import Manifest, rows_of_checkpoint, rows_of_pack
+from syncstring.outside import fresh_key
 from syncstring.patch import Id, Patch
 from syncstring.store import open_store
-from syncstring.traffic import fresh_key
 
 pytestmark = pytest.mark.filterwarnings("ignore:SQLite")
 

@@ -30,12 +30,12 @@ from syncstring.errors import CorruptStore, MalformedRow, UnsupportedVersion
 from syncstring.history import History
 from syncstring.manifest import Checkpoint, Manifest, Pack, Section, doc_of_name, name_of_row, name_row
 from syncstring.outbox import Outbox
+from syncstring.outside import fresh_key
 from syncstring.pack import decode, decode_graph, decode_text, encode, encode_text
 from syncstring.patch import Id, canonical_bytes
 from syncstring.store import Row, Store, open_store
 from syncstring.tags import read_tags, tag_of_row, tag_row
 from syncstring.testing.reference import Reference
-from syncstring.traffic import fresh_key
 
 pytestmark = pytest.mark.filterwarnings("ignore:SQLite")
 

@@ -20,10 +20,10 @@ from syncstring.history import weight
 from syncstring.link import Link
 from syncstring.live import LiveDocument
 from syncstring.outbox import Outbox
+from syncstring.outside import fresh_key
 from syncstring.patch import Patch
 from syncstring.session import Session
 from syncstring.store import Store, open_store
-from syncstring.traffic import fresh_key
 
 pytestmark = pytest.mark.filterwarnings("ignore:SQLite")
 

@@ -29,7 +29,10 @@ TASKS = (
     "import", "start", "typing", "list", "kernel", "exchange", "save", "times", "open", "memory", "versions",
     "slider", "every", "diff", "different", "apply", "branches",
 )  # fmt: skip
-STORED = ("tail 50", "tail 1000", "tail 50, 10 x", "tail 1000, 10 x", "whole")
+STORED = (
+    "tail 50", "tail 1000", "tail 50, synced", "tail 1000, synced", "tail 50, 10 x", "tail 1000, 10 x",
+    "whole",
+)  # fmt: skip
 COMMANDS = {"import": ["-c", "import syncstring"], "help": ["-m", "syncstring", "--help"]}
 MERGES = True
 CACHES = True
@@ -235,7 +238,10 @@ async def _lay(folder: Path, name: str, patches: list[Patch]) -> None:
 def open_stored(folder: Path, figure: str) -> Any:
     from syncstring import open as open_document
 
-    document = open_document(folder / figure, "paper", author="ada", create=False)
+    file = folder / figure.removesuffix(", synced")
+    document = open_document(file, "paper", author="ada", create=False)
+    if figure.endswith("synced"):
+        document.sync()
     if figure == "whole":
         len(document.versions)
     return document

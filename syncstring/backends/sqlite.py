@@ -7,7 +7,8 @@ come by one way. That table is cut short; who falls behind its beginning gets a 
 
 One thread writes and one reads, each with a connection of its own; the event loop never waits for the disk,
 and between its jobs the reading one looks for changes, as long as somebody reads a feed. A store belongs to
-one event loop and one process. It doesn't know documents. Not for network file systems: WAL needs shared
+one event loop and one process. Opened at once, it has no threads until it is started: what is read by then is
+read by whoever asks. It doesn't know documents. Not for network file systems: WAL needs shared
 memory. Facts: sqlite.org/wal.html, /pragma.html; the WAL-reset bug of versions before 3.51.3.
 """
 
@@ -27,7 +28,7 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeVar
 
 from syncstring.backends import sqlite_file as sql
 from syncstring.backends.feeds import QUEUE, Readers
-from syncstring.errors import PatchError, StoreError, StoreUnavailable
+from syncstring.errors import PatchError, StoreError, StoreUnavailable, SyncstringError
 from syncstring.store import (
     Changed,
     Feed,
@@ -38,7 +39,6 @@ from syncstring.store import (
     Verdict,
     bounded,
     checked,
-    image,
     key_of,
 )
 
@@ -84,6 +84,7 @@ class SqliteStore(Store):
         self._file = sql.SqliteFile(path, min(10.0, 0.8 * limit), connect)
         self._pid = os.getpid()
         self._closed = False
+        self._started = False  # before it, there are no threads: what is asked is done where it is asked
         self._last: _Job | None = None  # the job that closes the file
         self._writes: SimpleQueue[_Job | None] = SimpleQueue()  # None: no more will come
         self._reads: SimpleQueue[_Job | None] = SimpleQueue()  # None: look for changes
@@ -96,7 +97,7 @@ class SqliteStore(Store):
         self._live = False  # whether their `Ready` of this round was said
         self._trouble = ""  # why it can't be
         # And the reading thread these:
-        self._started = 0  # the round that it is in
+        self._begun = 0  # the round that it is in
         self._seen = 0  # the last change that it handed over
         self._version = -1  # of the file, when it looked
         self._quiet = 0
@@ -124,8 +125,7 @@ class SqliteStore(Store):
         if unknown:
             raise PatchError(f"an SQLite store has no option {', '.join(unknown)}")
         store = cls(url.removeprefix("sqlite:"), limit, queue, connect)
-        for run in (store._write_all, store._read_all):
-            threading.Thread(target=run, daemon=True, name=f"syncstring-sqlite{run.__name__}").start()
+        store.start()
 
         def work(_: sqlite3.Connection) -> None:
             store._file.open(create, read_only)
@@ -138,6 +138,52 @@ class SqliteStore(Store):
             store._end()
             raise
         return store
+
+    @classmethod
+    def open_at_once(
+        cls,
+        url: str,
+        *,
+        limit: float = 30.0,
+        queue: int = QUEUE,
+        connect: sql.Connect = sql.dial,
+        **others: Any,
+    ) -> SqliteStore | None:
+        """A file that is there, in order, and locked by nobody. Its feeds begin with the changes that come
+        after the last one that is noted in it now: what is read after that has all those before."""
+        if others:
+            return None
+        try:
+            store = cls(url.removeprefix("sqlite:"), limit, queue, connect)
+        except SyncstringError:
+            return None
+        if not store._file.open_at_once():
+            return None
+        try:
+            store._born = store._seen = store._here(sql.newest)[0]
+        except BaseException as error:
+            store._file.close()
+            if isinstance(error, SyncstringError):
+                return None
+            raise
+        store._live = True
+        return store
+
+    def start(self) -> None:
+        self._usable()
+        if self._started:
+            raise StoreError(f"{self.path} was not opened at once, or is started already")
+        self._feeding = asyncio.get_running_loop()
+        self._file.settle()
+        self._started = True
+        try:
+            for run in (self._write_all, self._read_all):
+                threading.Thread(target=run, daemon=True, name=f"syncstring-sqlite{run.__name__}").start()
+        except RuntimeError as error:
+            self._started = False
+            self._writes.put(None)  # the one that may be there ends
+            raise StoreUnavailable(f"{self.path}: no threads for it: {error}; try again") from None
+        self._reads.put(None)
 
     @property
     def read_only(self) -> bool:
@@ -155,6 +201,8 @@ class SqliteStore(Store):
     async def _ask(self, queue: SimpleQueue[_Job | None], work: Callable[[sqlite3.Connection], T]) -> T:
         """Have something done, within our own limit: beyond it, what wasn't begun yet isn't done any more."""
         self._usable()
+        if not self._started:
+            return self._here(work)
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
         queue.put(_Job(work, loop, answer))
@@ -164,6 +212,14 @@ class SqliteStore(Store):
         except TimeoutError:
             raise StoreUnavailable(f"{self.path}: no answer within {self.limit:g} s; try again") from None
 
+    def _here(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do it in this thread: there is no other yet."""
+        assert self._file.reader is not None
+        try:
+            return work(self._file.reader)
+        except sqlite3.Error as error:
+            raise sql.ours(self.path, error) from error
+
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         return await self._ask(self._reads, work)
 
@@ -171,6 +227,8 @@ class SqliteStore(Store):
         self._usable()
         if self.read_only:
             raise StoreError(f"{self.path} can't be written: it is open for reading only")
+        if not self._started:
+            raise StoreError(f"{self.path} was opened at once, and nothing is written before it is started")
         return await self._ask(self._writes, work)
 
     # --- the writing thread ------------------------------------------------------------
@@ -188,11 +246,10 @@ class SqliteStore(Store):
 
     def _transaction(self, jobs: list[_Job]) -> list[_Done]:
         """All of it, synced, or none."""
-        db = self._file.writer
-        assert db is not None
         try:
             with sql.told(self.path):
                 self._file.check()
+                db = self._file.for_writing()
                 db.execute("BEGIN IMMEDIATE")
                 with sql.transaction_of(db):
                     last, who = sql.newest(db)
@@ -220,7 +277,7 @@ class SqliteStore(Store):
 
     async def insert(self, table: str, rows: Sequence[Row]) -> list[Verdict]:
         checked(table, rows)
-        given = [_stored(row) for row in rows]
+        given = [sql.kept(row) for row in rows]
 
         def work(db: sqlite3.Connection) -> list[Verdict]:
             verdicts, names = [], []
@@ -232,7 +289,9 @@ class SqliteStore(Store):
                     verdicts.append(Verdict("inserted"))
                 else:
                     known, _ = sql.find(db, table, new.key)
-                    verdicts.append(Verdict("present") if _is(known, new) else Verdict("conflict", known))
+                    verdicts.append(
+                        Verdict("present") if sql.is_kept(known, new) else Verdict("conflict", known)
+                    )
             sql.note(db, _process(), table, names)
             return verdicts
 
@@ -242,14 +301,14 @@ class SqliteStore(Store):
         checked(table, [key, new])
         if key != key_of(new):
             raise PatchError(f"the new row has the key {key_of(new)!r:.80}, not {key!r:.80}")
-        after = _stored(new)
+        after = sql.kept(new)
         if isinstance(after, str):
             return Verdict("refused", reason=after)
-        before = None if old is None else _stored(old)
+        before = None if old is None else sql.kept(old)
 
         def work(db: sqlite3.Connection) -> Verdict:
             known, _ = sql.find(db, table, after.key)
-            if not _is(known, before):
+            if not sql.is_kept(known, before):
                 return Verdict("lost", known)
             sql.put(db, table, after)
             sql.note(db, _process(), table, [after.name])
@@ -259,7 +318,7 @@ class SqliteStore(Store):
 
     async def delete(self, table: str, rows: Sequence[Row]) -> list[Verdict]:
         checked(table, rows)
-        given = [_stored(row) for row in rows]
+        given = [sql.kept(row) for row in rows]
 
         def work(db: sqlite3.Connection) -> list[Verdict]:
             verdicts, names = [], []
@@ -270,7 +329,7 @@ class SqliteStore(Store):
                 known, _ = sql.find(db, table, old.key)
                 if known is None:
                     verdicts.append(Verdict("absent"))
-                elif _is(known, old):
+                elif sql.is_kept(known, old):
                     sql.delete(db, table, old.key)
                     names.append(old.name)
                     verdicts.append(Verdict("deleted"))
@@ -330,15 +389,16 @@ class SqliteStore(Store):
 
     def feed(self, table: str, lower: Key, upper: Key) -> Feed:
         self._usable()
-        if not len(self._readers):
+        if self._started and not len(self._readers):
             self._begin_again()  # nobody looked meanwhile
         reader = self._readers.feed(table, lower, upper)
         if self._live:
             reader.ready()
         elif self._trouble:
             reader.gap(self._trouble)
-        self._feeding = asyncio.get_running_loop()
-        self._reads.put(None)
+        if self._started:
+            self._feeding = asyncio.get_running_loop()
+            self._reads.put(None)
         return reader
 
     def _begin_again(self) -> None:
@@ -406,17 +466,17 @@ class SqliteStore(Store):
         self._due = time.monotonic() + wait
 
     def _stop(self, reason: str) -> None:
-        if self._started >= 0:  # told once
+        if self._begun >= 0:  # told once
             self._tell(self._feeding, self._break, reason)
-        self._started = -1
+        self._begun = -1
 
     def _look_into(self, db: sqlite3.Connection) -> float:
         """How long to wait then."""
         version = sql.data_version(db)
-        if self._started != self._round:
+        if self._begun != self._round:
             round = self._round
             self._seen = sql.newest(db)[0]
-            self._version, self._started = version, round
+            self._version, self._begun = version, round
             self._tell(self._feeding, self._go_live, round)
         elif version == self._version:
             self._quiet += 1
@@ -473,6 +533,11 @@ class SqliteStore(Store):
     async def close(self) -> None:
         if self._pid != os.getpid():
             return  # a fork has neither the threads nor the locks; the file is its parent's
+        if not self._started:
+            self._closed = True
+            self._readers.close()
+            self._file.close()
+            return
         try:
             async with asyncio.timeout(self.limit):
                 await asyncio.shield(self._end())
@@ -501,21 +566,6 @@ def _settle(results: list[_Done]) -> None:
             mine = type(error)(str(error))
             mine.__cause__ = error.__cause__
             job.answer.set_exception(mine)
-
-
-def _stored(row: Row) -> sql.Stored | str:
-    """A row as it is kept, or why it can't be."""
-    try:
-        return sql.stored(key_of(row), image(row))
-    except ValueError as error:
-        return str(error)
-
-
-def _is(known: Row | None, wanted: sql.Stored | str | None) -> bool:
-    """Whether that row is there. It is asked of what the caller gave, not of what became of it since."""
-    if known is None or wanted is None:
-        return known is None and wanted is None
-    return not isinstance(wanted, str) and key_of(known) == wanted.key and image(known) == wanted.image
 
 
 # --- who is here ------------------------------------------------------------

@@ -15,12 +15,21 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeAlias
 from urllib.parse import quote
 from zlib import crc32
 
-from syncstring.errors import CorruptStore, PatchError, StoreError, StoreUnavailable, UnsupportedVersion
-from syncstring.store import TABLES, Image, Key, Row, restored
+from syncstring._rows import rows_of
+from syncstring.errors import (
+    CorruptStore,
+    PatchError,
+    StoreError,
+    StoreUnavailable,
+    SyncstringError,
+    UnsupportedVersion,
+)
+from syncstring.store import TABLES, Image, Key, Row, image, key_of, restored
 
 __all__ = [
     "Noted",
@@ -32,9 +41,12 @@ __all__ = [
     "find",
     "forget",
     "how_kept",
+    "is_kept",
+    "kept",
     "newest",
     "note",
     "noted",
+    "ours",
     "put",
     "put_if_absent",
     "scan",
@@ -141,6 +153,30 @@ class SqliteFile:
             raise
         self._marks = self._now()
 
+    def open_at_once(self) -> bool:
+        """Open a file that is there, in order, and can be written at this moment; False for any other, which
+        is left as it is. Nobody is waited for."""
+        usable = os.path.isfile(self._real) and os.access(self._real, os.R_OK | os.W_OK)  # see `open`
+        if not usable or os.path.getsize(self._real) < SMALLEST:
+            return False
+        try:
+            with told(self.path):
+                self.reader = self._dial("rw", 0.0)  # what is locked now is left to `open`
+                self._verify(self.reader)
+                if _mode(self.reader) != "wal":
+                    raise StoreError(f"{self.path} has no write-ahead log yet")
+                self.reader.execute("BEGIN IMMEDIATE")
+                self.reader.execute("ROLLBACK")
+                self.reader.execute("BEGIN")  # until `settle`: what is read by then is of one moment
+        except SyncstringError:
+            self.close()
+            return False
+        except BaseException:
+            self.close()
+            raise
+        self._marks = self._now()
+        return True
+
     def _open(self, read_only: bool) -> None:
         try:
             if not read_only:
@@ -174,8 +210,28 @@ class SqliteFile:
         self.reader = self.writer = None
         self._marks = []
 
-    def _dial(self, mode: str) -> sqlite3.Connection:
-        db = self._connect(f"file:{quote(os.fsencode(self._real))}?mode={mode}", self._patience)
+    def settle(self) -> None:
+        """From now on what was opened at once waits for locks, and reads what is new."""
+        if self.reader is not None:
+            with told(self.path):
+                self.reader.execute("ROLLBACK")
+                self.reader.execute(f"PRAGMA busy_timeout={round(self._patience * 1_000)}")
+
+    def for_writing(self) -> sqlite3.Connection:
+        """The connection that writes: made for the first that does, where it was opened at once."""
+        if self.writer is None:
+            db = self._dial("rw")
+            try:
+                self.check()  # that it is still the file whose tables were looked at
+            except BaseException:
+                db.close()
+                raise
+            self.writer = db
+        return self.writer
+
+    def _dial(self, mode: str, patience: float | None = None) -> sqlite3.Connection:
+        uri = f"file:{quote(os.fsencode(self._real))}?mode={mode}"
+        db = self._connect(uri, self._patience if patience is None else patience)
         try:
             db.execute("PRAGMA trusted_schema=OFF")
             if not mode.startswith("ro"):
@@ -259,11 +315,14 @@ def _pragma(db: sqlite3.Connection, name: str) -> int:
     return int(db.execute(f"PRAGMA {name}").fetchone()[0])
 
 
+def _mode(db: sqlite3.Connection) -> str:
+    return str(db.execute("PRAGMA journal_mode").fetchone()[0])
+
+
 def how_kept(db: sqlite3.Connection) -> dict[str, Any]:
     """How commits reach the disk, in SQLite's words; `synchronous` is this connection's own."""
     levels = {0: "off", 1: "normal", 2: "full", 3: "extra"}
-    (mode,) = db.execute("PRAGMA journal_mode").fetchone()
-    return {"journal_mode": mode, "synchronous": levels[_pragma(db, "synchronous")]}
+    return {"journal_mode": _mode(db), "synchronous": levels[_pragma(db, "synchronous")]}
 
 
 def _is_empty(db: sqlite3.Connection) -> bool:
@@ -296,10 +355,11 @@ def told(path: str) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise _ours(path, error) from error
+        raise ours(path, error) from error
 
 
-def _ours(path: str, error: sqlite3.Error) -> StoreError:
+def ours(path: str, error: sqlite3.Error) -> StoreError:
+    """The error of ours that one of SQLite's is."""
     code = _code(error)
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StoreUnavailable(f"{path} is locked by another program; try again")
@@ -348,8 +408,25 @@ def stored(key: Key, image: Image) -> Stored:
     return Stored(key, name, image, _sum(name, image.text.encode(), image.data))
 
 
-def _row(key: list[Any], text: Any, data: Any, total: Any) -> Row:
-    """What a row holds; if it isn't what was written, what is wrong with it."""
+def kept(row: Row) -> Stored | str:
+    """A row as it is kept, or why it can't be."""
+    try:
+        return stored(key_of(row), image(row))
+    except ValueError as error:
+        return str(error)
+
+
+def is_kept(known: Row | None, wanted: Stored | str | None) -> bool:
+    """Whether that row is there. It is asked of what the caller gave, not of what became of it since."""
+    if known is None or wanted is None:
+        return known is None and wanted is None
+    return not isinstance(wanted, str) and key_of(known) == wanted.key and image(known) == wanted.image
+
+
+def _row(found: Sequence[Any]) -> Row:
+    """What a row holds, of the columns (*key, row, data, sum); if it isn't what was written, what is wrong
+    with it."""
+    *key, text, data, total = found
     try:
         if _sum(_name(key), text, data) != total:
             raise ValueError("its checksum differs")
@@ -374,7 +451,7 @@ def find(db: sqlite3.Connection, table: str, key: Key) -> tuple[Row | None, int]
     found = db.execute(f"SELECT {_CONTENT} FROM {table} WHERE {_FIND[table]}", key).fetchone()
     if found is None:
         return None, 0
-    return _row(list(key), *found), len(found[0] or b"") + len(found[1] or b"")
+    return _row((*key, *found)), len(found[0] or b"") + len(found[1] or b"")
 
 
 def put_if_absent(db: sqlite3.Connection, table: str, row: Stored) -> bool:
@@ -393,34 +470,33 @@ def delete(db: sqlite3.Connection, table: str, key: Key) -> None:
     db.execute(f"DELETE FROM {table} WHERE {_FIND[table]}", key)
 
 
+@lru_cache
+def _scanning(table: str, lower: int, first: bool, upper: int) -> str:
+    """The query for the rows from a key of so many parts on, itself included where it is the `first`."""
+    columns = _columns(table)
+    where = [  # a row value compares as keys do
+        f"({', '.join(columns[:parts])}) {sign} ({', '.join('?' * parts)})"
+        for parts, sign in ((lower, ">=" if first else ">"), (upper, "<"))
+        if parts
+    ]
+    order = ", ".join(columns)
+    return (
+        f"SELECT {order}, {_CONTENT} FROM {table} WHERE {' AND '.join(where)} ORDER BY {order} LIMIT {BATCH}"
+    )
+
+
 def scan(
     db: sqlite3.Connection, table: str, after: Key | None, lower: Key, upper: Key
 ) -> tuple[list[Row], Key | None]:
     """Some rows of a range, in the order of their keys, from the first `after` that key on; and the key to
     go on after, None at the end."""
-    columns = _columns(table)
-    start, sign = (lower, ">=") if after is None else (after, ">")
-    bounds = [(start, sign), (upper, "<")]
-    where = [  # a row value compares as keys do
-        f"({', '.join(columns[: len(bound)])}) {sign} ({', '.join('?' * len(bound))})"
-        for bound, sign in bounds
-        if bound
-    ]
+    start = lower if after is None else after
     if not upper:
         return [], None
-    order = ", ".join(columns)
-    query = (
-        f"SELECT {order}, {_CONTENT} FROM {table} WHERE {' AND '.join(where)} ORDER BY {order} LIMIT {BATCH}"
-    )
-    rows: list[Row] = []
-    size = 0
+    query = _scanning(table, len(start), after is None, len(upper))
     cursor = db.execute(query, (*start, *upper))
-    for *key, text, data, total in cursor:
-        rows.append(_row(key, text, data, total))
-        size += len(text or b"") + len(data or b"")
-        if size > BATCH_BYTES:
-            cursor.close()
-            break
+    rows, size = rows_of(cursor, BATCH_BYTES, _row)
+    cursor.close()
     going_on = len(rows) == BATCH or size > BATCH_BYTES
     return rows, tuple(rows[-1]["id"]) if going_on else None
 

@@ -20,9 +20,9 @@ from syncstring.exports import is_git_ref, to_git, to_rows, to_trace
 from syncstring.fsck import salvage as salvage_document
 from syncstring.history import History
 from syncstring.manifest import doc_of_name
+from syncstring.outside import fresh_key
 from syncstring.patch import Patch
 from syncstring.store import Store
-from syncstring.traffic import fresh_key
 
 __all__ = ["export_to"]
 

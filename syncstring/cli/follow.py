@@ -19,9 +19,9 @@ from syncstring.cli.log import Describe
 from syncstring.cli.output import Output, record, working
 from syncstring.cli.places import Place, with_store
 from syncstring.errors import StoreUnavailable
+from syncstring.outside import fresh_key
 from syncstring.store import Store
 from syncstring.timeline import Version
-from syncstring.traffic import fresh_key
 
 __all__ = ["follow"]
 

@@ -20,9 +20,9 @@ from syncstring.cli.places import Place, with_store
 from syncstring.cli.sources import git_parts
 from syncstring.errors import MalformedRow, PatchError
 from syncstring.imports import Taken, read_rows, take_in
+from syncstring.outside import fresh_key
 from syncstring.patch import Patch
 from syncstring.store import Store
-from syncstring.traffic import fresh_key
 
 __all__ = ["import_into", "login_name"]
 

@@ -15,10 +15,10 @@ from syncstring.cli.output import Output, plain, record, working
 from syncstring.cli.places import Place, with_store
 from syncstring.cli.sources import Source, open_source
 from syncstring.errors import PatchError, UnknownVersion
+from syncstring.outside import fresh_key
 from syncstring.store import Store
 from syncstring.tags import delete_tag, set_tag, tag_row
 from syncstring.timeline import Timeline, Version
-from syncstring.traffic import fresh_key
 
 __all__ = ["change_tag", "list_tags", "take_back"]
 

@@ -109,9 +109,9 @@ def stored_place(name: str, store: str | None) -> Place | None:
 
 def _document(place: Place) -> Source:
     from syncstring.archive import Archive, Contents, find_document
+    from syncstring.outside import fresh_key
     from syncstring.store import Store
     from syncstring.tags import read_tags
-    from syncstring.traffic import fresh_key
 
     async def read(store: Store) -> tuple[str, Contents, dict[str, tuple[Id, ...]]]:
         doc = await find_document(store, place.name, fresh_key, create=False)

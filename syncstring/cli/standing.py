@@ -21,8 +21,8 @@ from syncstring.cli.options import FAILED, FINE
 from syncstring.cli.output import Output, clock, plain, working
 from syncstring.cli.places import with_store
 from syncstring.errors import StoreError, StoreUnavailable
+from syncstring.outside import fresh_key, fresh_session
 from syncstring.store import Changed, Feed, Gap, Key, Ready, Row, Standing, Store, of_document
-from syncstring.traffic import fresh_key, fresh_session
 
 __all__ = ["check_store", "measured"]
 

@@ -17,8 +17,8 @@ from syncstring.cli.output import Output, is_terminal, plain, working
 from syncstring.cli.places import place_of, store_of, with_store
 from syncstring.errors import CorruptStore, PatchError, StoreError, SyncstringError
 from syncstring.fsck import Report, check_document, check_everything
+from syncstring.outside import fresh_key
 from syncstring.store import Store
-from syncstring.traffic import fresh_key
 
 __all__ = ["check", "compact", "delete_one", "list_all", "rename_one"]
 
