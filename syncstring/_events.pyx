@@ -176,15 +176,17 @@ cdef class EventLog(Entries):
         return self.seen(event).delta(event)
 
     cdef tuple delta(self, Py_ssize_t event):
-        cdef int64_t index, length, offset = self.text_start[event]
+        cdef int64_t index, length, offset
         cdef Py_ssize_t count = 0
         cdef tuple ops = PyTuple_New(self.op_start[event + 1] - self.op_start[event])
+        cdef EventLog log = self.log_of(event)  # collecting garbage, others may have come in and folded it
         cdef object op
-        for index in range(self.op_start[event], self.op_start[event + 1]):
-            length = self.ops[index] >> 2
-            if self.ops[index] & 3 == KEEP:
+        offset = log.text_start[event]
+        for index in range(log.op_start[event], log.op_start[event + 1]):
+            length = log.ops[index] >> 2
+            if log.ops[index] & 3 == KEEP:
                 op = length
-            elif self.ops[index] & 3 == DELETE:
+            elif log.ops[index] & 3 == DELETE:
                 op = -length
             else:
                 op = self.pool.get(offset, length)

@@ -32,9 +32,9 @@ cdef class Placed:
         graph.make_room(graph.length + count)
         graph.need_marks(graph.length + count)
         if parents > graph.parents_capacity:
-            graph.need_parents(max(parents, graph.parents_capacity + (graph.parents_capacity >> 1)))
+            graph.need_parents(max(parents, graph.parents_capacity + (graph.parents_capacity - graph.parents_gone >> 1)))
         if ops > graph.ops_capacity:
-            graph.need_ops(max(ops, graph.ops_capacity + (graph.ops_capacity >> 1)))
+            graph.need_ops(max(ops, graph.ops_capacity + (graph.ops_capacity - graph.ops_gone >> 1)))
         return 0
 
     cdef Py_ssize_t place(self, list patches, Py_ssize_t first, list placed) except -1:

@@ -133,18 +133,21 @@ cdef class Patch:
         cdef EventGraph graph
         cdef int64_t k
         cdef Py_ssize_t parent
-        cdef EventLog log, older
+        cdef list known, ids
+        cdef EventLog log
         if self.parents_ is None:
             if self.parent_session is not None:
                 self.parents_ = (id_of(self.parent_time, self.parent_session),)
             elif type(self.source) is EventGraph:
                 graph = <EventGraph>self.source
-                ids = []
+                known, ids = [], []
                 log = graph.seen(self.place)
                 for k in range(log.parent_start[self.place], log.parent_start[self.place + 1]):
-                    parent = log.parents[k]
-                    older = graph.seen(parent)
-                    ids.append(id_of(older.time[parent], <str>graph.sessions[older.session[parent]]))
+                    known.append(log.parents[k])
+                # Making an id may collect garbage; others may come in then, and fold what was just seen.
+                for parent in known:
+                    log = graph.seen(parent)
+                    ids.append(id_of(log.time[parent], <str>graph.sessions[log.session[parent]]))
                 ids.sort()
                 self.parents_ = tuple(ids)
             else:  # of nobody: `__new__` alone was called
@@ -296,10 +299,11 @@ cdef Py_ssize_t enter(EventGraph graph, Patch patch, int64_t base) except -2:
             if graph.seek(time, session) < 0:
                 return -1
         graph.begin(patch.time_, patch.session_, patch.author_, patch.wall_)
-        known = graph.put_parents(count)
+        graph.put_parents(count)
         for i in range(count):
             time, session = parents[i]
             parent = graph.seek(time, session)
+            known = graph.parents + graph.parent_start[event]  # who looked may have moved them
             j = i  # they ascend: by id mostly the same way as by arrival
             while j and known[j - 1] > parent:
                 known[j] = known[j - 1]

@@ -5,6 +5,7 @@ The twin is a graph, or a history, of the same patches in which nothing was ever
 
 from __future__ import annotations
 
+import gc
 import random
 from collections.abc import Callable
 from itertools import count
@@ -288,3 +289,31 @@ def test_what_two_type_in_turn_is_folded_too() -> None:
     assert one.text == two.text
     assert one.history.graph.folded > 8_000
     assert History(list(one.history)).text() == one.text
+
+
+@pytest.mark.parametrize("part", ["ops", "parents"])
+def test_what_is_folded_while_somebody_looks_at_a_patch_is_read_all_the_same(part: str) -> None:
+    """As another thread may do it: a collection within the look lets it come in."""
+    first = Patch((1, "s"), (), [(0, 0, "text" * 30)], "ada", 0)
+    heads = [Patch((2, f"s{n}"), (first.id,), (), "ada", 0) for n in range(9)]
+    both = Patch((3, "s"), [p.id for p in heads], [(3 * n, 1, "b") for n in range(30)], "ada", 0)
+    last = Patch((4, "s"), (both.id,), (), "ada", 0)
+    patches = [first, *heads, both, last]
+    graph = judged(patches)
+    view = Patch.of_event(graph, len(patches) - 2)
+    came = []
+
+    def fold(phase: str, info: object) -> None:
+        if phase == "start" and not came:
+            came.append(graph.fold_before(len(patches) - 1))
+
+    before = gc.get_threshold()
+    gc.callbacks.append(fold)
+    gc.set_threshold(1)
+    try:
+        found = getattr(view, part)
+    finally:
+        gc.set_threshold(*before)
+        gc.callbacks.remove(fold)
+    assert came == [True]
+    assert found == getattr(both, part)
