@@ -122,17 +122,19 @@ def replay_linear(EventGraph graph not None, Py_ssize_t first, Py_ssize_t last, 
     """
     cdef Py_ssize_t event = first
     cdef EventLog page
+    cdef SpliceLog log = SpliceLog(graph.pool)
     if not 0 <= first <= last <= graph.length:
         raise IndexError(f"no events [{first}, {last}) among {graph.length}")
     while event < last:
         page = graph.log_of(event)
-        _replay(page, event, min(last, page.length), buffer)
+        _replay(page, event, min(last, page.length), buffer, log)
         event = page.length
 
 
-cdef int _replay(EventLog graph, Py_ssize_t first, Py_ssize_t last, TextBuffer buffer) except -1:
+cdef int _replay(
+    EventLog graph, Py_ssize_t first, Py_ssize_t last, TextBuffer buffer, SpliceLog log
+) except -1:
     cdef Py_ssize_t event, unit = graph.pool.kind
-    cdef SpliceLog log = SpliceLog(graph.pool)
     cdef const char *pool = <const char *>graph.pool.data
     cdef int64_t k, length, size
     for event in range(first, last):

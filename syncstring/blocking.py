@@ -266,7 +266,7 @@ class StoredDocument(LiveDocument):
 
     def pack(self, everything: bool = True) -> Packed | None:
         """Move patches into packs now; see `Archive.pack`."""
-        return self._traffic.call(self._traffic.link.archive.pack(everything))
+        return self._traffic.call(self._traffic.link.pack(everything))
 
     def close(self) -> None:
         """Give everything back; what isn't acknowledged stays in the outbox on disk, if there is one.

@@ -16,13 +16,14 @@ store, so a seed can drive it.
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from itertools import islice
 from types import MappingProxyType
 
-from syncstring.archive import AT_ONCE, TRIES, Archive, Contents, Moved
+from syncstring.archive import AT_ONCE, TRIES, Archive, Contents, Moved, Packed
 from syncstring.errors import ConflictingPatch, DocumentDeleted, StoreError, SyncstringError
 from syncstring.manifest import Manifest
 from syncstring.patch import Id, Patch
@@ -72,6 +73,7 @@ class Link:
         self._taken: deque[Patch] = deque(maxlen=AT_ONCE)  # acknowledged since the manifest was read last
         self._astray: set[Id] = set()  # dropped by the document, and perhaps in a pack that counts as known
         self._feeds: list[Feed] = []
+        self._turn = asyncio.Lock()
         if archive is not None:
             self.join(archive)
 
@@ -84,6 +86,11 @@ class Link:
         self._read.clear()
         self._held = dict(self.outbox)
         self.problems.clear()
+
+    async def pack(self, everything: bool = False) -> Packed | None:
+        """`Archive.pack`, one after the other: of two at a time one would have worked for nothing."""
+        async with self._turn:
+            return await self.archive.pack(everything)
 
     async def open(self, whole: bool = False) -> Contents:
         """Open the feeds, then read: in this order nothing falls in between."""

@@ -255,7 +255,7 @@ class Session:
         """Move patches into packs now; see `Archive.pack`. Sessions do so by themselves when it is time."""
         self._traffic.check()
         await self._within(None, self._traffic.reached)
-        return await self._traffic.link.archive.pack(everything)
+        return await self._traffic.link.pack(everything)
 
     async def _within(self, timeout: float | None, work: Callable[[], Awaitable[None]]) -> None:
         """Do something, or say after the limit that it may still happen."""

@@ -576,7 +576,7 @@ class Traffic:
 
     async def _pack_quietly(self) -> None:
         with suppress(SyncstringError):
-            if await self.link.archive.pack():
+            if await self.link.pack():
                 self._tried = 0
 
     async def end(self) -> None:
