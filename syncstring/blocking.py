@@ -62,14 +62,14 @@ class _Thread(Traffic):
         self._first: tuple[Callable[[], None], ...] = ()
         self._looping = threading.Event()
         self._alone = True  # the loop hasn't come: nobody else touches the queues
-        self._coming = threading.Lock()  # held by who goes by that, and when it comes
+        self._coming = threading.RLock()  # by who goes by that, in a signal's handler too, and when it comes
 
     def launch(self, *first: Callable[[], None]) -> None:
         """Begin; `first` is what the loop does first. Waits for nothing: the thread comes when it comes."""
         self.launched = True
         # By a thread that ends at once: `Thread.start` waits until the new one runs, and that one runs on,
         # which took its caller 0.3 ms of 1.
-        self._first = first
+        self._first = (*first, *self._first)
         try:
             start_new_thread(self._start_thread, ())
         except RuntimeError as error:
@@ -81,17 +81,21 @@ class _Thread(Traffic):
         except RuntimeError as error:
             self._lack(error)
 
-    def _lack(self, error: RuntimeError) -> None:
-        """There are too many threads."""
+    def _lack(self, error: Exception) -> None:
+        """There are too many threads, or files that are open. The loop doesn't come."""
         self.dead = StoreError(f"no thread for the traffic: {error}; open it again")
         self._looping.set()
 
     def _run(self) -> None:
-        loop = asyncio.new_event_loop()
+        try:
+            loop = asyncio.new_event_loop()
+        except OSError as error:  # it opens three files
+            self._lack(error)
+            return
         asyncio.set_event_loop(loop)
-        for act in self._first:
-            loop.call_soon(act)
         with self._coming:
+            for act in self._first:
+                loop.call_soon(act)
             self.loop, self._alone = loop, False
         self._looping.set()
         loop.run_forever()
@@ -128,7 +132,7 @@ class _Thread(Traffic):
         try:
             self.check()
             self._looping.wait()
-            self.check(alive=not self._thread.is_alive())
+            self.check(alive=self._alone)
         except BaseException:
             work.close()
             raise
@@ -162,18 +166,20 @@ class _Thread(Traffic):
         """End the thread. It goes on where this is interrupted, and a second call waits for it."""
         if self.forked:
             return
+        self._soon(self._stop)
         if not self.launched:
             self.launch()
         self._looping.wait()
-        if self._thread.ident is not None:
-            self._soon(self._stop)
+        if not self._alone:
             self._thread.join()
             self.loop.close()
         elif self.joined:
             at_once(self.store.close())
 
     def _stop(self) -> None:
-        if self._stopping is None:
+        if self._alone:
+            self._first = (*self._first, self._stop)  # it ends when it comes
+        elif self._stopping is None:
             self._stopping = self.loop.create_task(self._stopped())
 
     async def _stopped(self) -> None:

@@ -257,6 +257,57 @@ def test_where_the_stores_threads_cannot_be_had_it_says_so_and_ends(
         run(opened(path))
 
 
+def test_where_no_event_loop_can_be_had_it_says_so_and_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "team.db"
+    edited(path, "text")
+
+    def none() -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(asyncio, "new_event_loop", none)
+    document = syncstring.open(path, "notes", author="bob")
+    document.insert(0, "more ")
+    with pytest.raises(StoreError, match=r"no thread for the traffic: .*Too many open files"):
+        document.flush(5)
+    assert [patch.author for patch in document.unsaved] == ["bob"]
+    document.close()
+    document.close()
+    assert not list(tmp_path.glob("*-wal")), "all was closed"
+    with pytest.raises(StoreError, match="no thread for the traffic"):
+        syncstring.open(path, "another", author="bob")
+
+
+def test_who_is_interrupted_while_it_closes_before_its_thread_has_come_has_it_closed_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "team.db"
+    edited(path, "text")
+    come, start = threading.Event(), _Thread._start_thread
+
+    def late(self: _Thread) -> None:
+        come.wait(20)
+        start(self)
+
+    monkeypatch.setattr(_Thread, "_start_thread", late)
+    document = syncstring.open(path, "notes", author="bob")
+    traffic = document._traffic
+
+    def interrupted(timeout: float | None = None) -> bool:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(traffic._looping, "wait", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            document.close()
+    come.set()
+    while traffic.state != "closed" or traffic._thread.is_alive():
+        threading.Event().wait(0.01)
+    assert not list(tmp_path.glob("*-wal")), "all was closed"
+    document.close()
+
+
 def test_who_is_interrupted_while_it_opens_leaves_nothing_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
