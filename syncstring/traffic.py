@@ -16,7 +16,6 @@ the outbox, and it is tried again when somebody asks. Where all this stands is o
 missed is being read. *Live*: whatever was acknowledged to anybody before now is here or on its way.
 
 A task of ours that dies is a defect: who waits is told so from then on, and nothing is live again.
-
 It touches queues only, and no document: `live` does that, in its caller's thread.
 """
 
@@ -25,6 +24,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final, Literal, TypeAlias
@@ -246,7 +246,9 @@ class Traffic:
         """`join_at_once` without stopping the event loop: one way to another thread and back."""
         if self._given is not None:
             return None
-        work = asyncio.get_running_loop().run_in_executor(None, self.join_at_once)
+        aside = ThreadPoolExecutor(1)  # of its own: all those that are shared may be busy
+        work = asyncio.get_running_loop().run_in_executor(aside, self.join_at_once)
+        aside.shutdown(wait=False)
         try:
             contents = await asyncio.shield(work)
         except BaseException:
@@ -567,8 +569,7 @@ class Traffic:
     # --- packing, the end ------------------------------------------------------------
 
     def _pack_soon(self) -> None:
-        """Pack in the background, where it is time; and, where that didn't help, not again before there is
-        more to pack."""
+        """Pack in the background, where it is time; where that didn't help, not before there is more."""
         if self.link.rows >= max(PACK_AT, self._tried + PACK_AT // 5) and not self.link.deleted:
             self._tried = self.link.rows
             if self._packing is None or self._packing.done():

@@ -356,6 +356,24 @@ def test_a_connect_that_is_given_up_meanwhile_leaves_nothing_open(
     run(main())
 
 
+def test_a_connect_waits_for_no_thread_that_others_keep_busy(tmp_path: Path) -> None:
+    path = tmp_path / "team.db"
+    edited(path, "text")
+    enough = threading.Event()
+
+    async def main() -> None:
+        busy = [asyncio.create_task(asyncio.to_thread(enough.wait, 20)) for _ in range(100)]
+        await asyncio.sleep(0)
+        try:
+            async with syncstring.connect(path, "notes", author="bob", limit=5) as session:
+                assert session.document.text == "text"
+        finally:
+            enough.set()
+            await asyncio.gather(*busy)
+
+    run(main())
+
+
 @pytest.fixture(autouse=True)
 def _quiet() -> Iterator[None]:
     backend._warned = True

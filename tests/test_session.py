@@ -639,3 +639,14 @@ def test_two_hundred_sigkills_lose_nothing_that_was_acknowledged():
     print(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout.splitlines()[-1])["kills"] >= 200
+
+
+def test_who_packs_while_the_session_packs_by_itself_waits_and_packs_the_rest(get, tmp_path):
+    """Of two at a time one lost its swap: `pack` said None then, and left rows behind."""
+    ada = get("ada")
+    for _ in range(3):
+        ada.commit_each([(0, 0, "x")] * 1_000)
+        ada.flush()
+        ada.pack()
+        rows = ada._traffic.call(ada._traffic.link.archive.rows())
+        assert rows == []
