@@ -6,7 +6,8 @@ The document belongs to its caller's thread; all traffic with the store happens 
 two share queues only. That one comes when the document stands, where the store can be opened and read at
 once; else it does that, too. What is asked of the past and wasn't read is read then.
 
-A session id is drawn for each opening and never used again: a process that was forked has to open anew.
+A session id is drawn for each opening and never used again: a process that was forked has to open anew, and
+where the store is a file in SQLite that its parent has open, a spawned one.
 """
 
 from __future__ import annotations

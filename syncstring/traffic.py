@@ -200,7 +200,7 @@ class Traffic:
     def claim(self) -> None:
         """`StoreError` in another process than the one that began."""
         if self.forked:
-            raise StoreError("this process was forked after the document was opened; open it again here")
+            raise StoreError("this process was forked from one that has it open; open it in a spawned one")
 
     def check(self, alive: bool = False) -> None:
         """`StoreError` in another process, after the end and, if it is to be `alive`, after a defect."""

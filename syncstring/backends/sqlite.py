@@ -194,7 +194,8 @@ class SqliteStore(Store):
 
     def _usable(self) -> None:
         if self._pid != os.getpid():
-            raise StoreError(f"{self.path} was opened before this process was forked; open it again")
+            # SQLite's locks are the process's, and a fork believes it has its parent's.
+            raise StoreError(f"{self.path} was opened before this process was forked; spawn one instead")
         if self._closed:
             raise StoreError("the store was closed; open it again")
 
