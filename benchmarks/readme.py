@@ -12,7 +12,7 @@ from statistics import median
 
 from rows import SECTIONS
 from table import Results, machine, markdown, page, tables, times
-from targets import HEAD, judged, verdict
+from targets import HEAD, bounds, judged, verdict
 
 
 def plain(results: Results) -> str:
@@ -58,6 +58,8 @@ def readme(results: Results) -> str:
             markdown([HEAD, *map(list, found)]),
             verdict(found),
         ]
+        if bound := bounds(found):
+            parts.append(bound)
     parts += [
         "## How",
         f"""Recorded editing histories are replayed, keystroke by keystroke: traces of

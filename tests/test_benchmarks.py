@@ -430,6 +430,14 @@ def test_what_can_not_be_told_is_neither_met_nor_left_out() -> None:
     )
 
 
+def test_what_bounds_a_target_is_said_where_it_is_not_met() -> None:
+    assert set(targets.BOUNDS) < {target.what for target in targets.TARGETS}
+    what, bound = next(iter(targets.BOUNDS.items()))
+    missed = targets.Judged(what, "2 s", "1 s (a)", "2", "≤ 1 ×", "no")
+    assert targets.bounds([missed]) == f"What bounds these: {what}: {' '.join(bound.split())}."
+    assert targets.bounds([missed._replace(met="yes"), missed._replace(what="it")]) == ""
+
+
 # --- growth ---------------------------------------------------------------------------------------------
 
 
