@@ -136,7 +136,7 @@ BOUNDS = {
     and checking the text 0.2 ms, its copies as much; the rest is Python. The peer reads one blob, by one
     statement""",
     "open from SQLite, the whole history decoded": """12 ms for 260,000 events from the packs' columns into
-    the graph's, each of them checked; 3 ms for the text; the first touch of 70 bytes an event. The peers keep
+    the graph's, each of them checked; 3 ms for the text; the first touch of 80 bytes an event. The peers keep
     runs""",
     "a fresh replica, all at once": """26,078 updates are as many objects: 3 ms to read their bytes, 4 to
     place them, 4 to walk them, and some for the first touch of memory""",

@@ -11,7 +11,7 @@ document was deleted.
 It doesn't hold the document: what came in waits in `arrivals`, beyond a bound it is dropped and read again
 when somebody reads. What the document had and let go of comes again, too, with the next read. What goes out
 is handed to `post`, also before there is a store to send it to. It has no tasks and awaits nothing but the
-store, so a seed can drive it.
+store and its turn to pack, so a seed can drive it.
 """
 
 from __future__ import annotations
