@@ -3,7 +3,7 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
 from syncstring._folds cimport Columns, Folds
-from syncstring._text cimport TextPool
+from syncstring._pool cimport TextPool
 
 # Operations are packed into one int64 each: length << 2 | kind.
 cdef enum:

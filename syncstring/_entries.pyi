@@ -1,6 +1,6 @@
 from typing_extensions import disjoint_base
 
-from syncstring._text import TextPool
+from syncstring._pool import TextPool
 
 __all__ = ["Entries"]
 

@@ -17,7 +17,7 @@ from libc.string cimport memcpy
 from syncstring._folds cimport Columns, Folds
 from syncstring._lane cimport Lane
 from syncstring._memory cimport big_block, grown
-from syncstring._text cimport TextPool
+from syncstring._pool cimport TextPool
 
 __all__ = ["Entries"]
 

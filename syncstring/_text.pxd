@@ -1,22 +1,25 @@
 # The C layout of texts that grow and change. All offsets and lengths are code points.
 
-cdef class TextPool:
-    # An append-only run of code points, as wide as the widest that it holds.
-    cdef int kind                      # bytes per code point: 1, 2 or 4
-    cdef void *data
-    cdef readonly Py_ssize_t length
-    cdef Py_ssize_t capacity           # code points
+from syncstring._pool cimport TextPool
 
-    cdef Py_ssize_t add(self, str text) except -1          # where it starts
-    cdef Py_ssize_t add_bytes(self, const unsigned char *data, Py_ssize_t count) except -1  # valid UTF-8
-    cdef str get(self, Py_ssize_t start, Py_ssize_t count)  # the range is the caller's to check
+cdef enum:
+    GAPS = 16
 
 
 cdef class TextBuffer:
-    # A gap buffer: text before the gap, the gap, text after it.
+    # Text with gaps in it. One is open for edits; where the others are is in `first` and `past`, ascending.
     cdef int kind
     cdef void *data
-    cdef Py_ssize_t capacity, gap_start, gap_end
+    cdef Py_ssize_t capacity
+    cdef Py_ssize_t gap_start, gap_end  # the open one, number `open`
+    cdef readonly Py_ssize_t gaps
+    cdef Py_ssize_t open
+    cdef Py_ssize_t before             # code points in the gaps before it
+    cdef Py_ssize_t parked             # in all gaps but it
+    cdef Py_ssize_t left, right        # the text around it, up to its neighbours
+    cdef Py_ssize_t first[GAPS]
+    cdef Py_ssize_t past[GAPS]
+    cdef readonly Py_ssize_t moved
 
     cdef Py_ssize_t size(self) noexcept nogil
     # Replace `delete` code points at `pos` by `count` of width `kind` at `data`; range checked by the caller.

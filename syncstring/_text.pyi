@@ -1,31 +1,23 @@
 from typing import Self, final
 
-__all__ = ["SpliceLog", "TextBuffer", "TextPool"]
+from syncstring._pool import TextPool
 
-@final
-class TextPool:
-    """An append-only run of code points; a text in it is named by where it starts and its length.
-
-    `len(pool)` is the number of code points. Adding costs O(len(text)) amortised, and once
-    O(len(pool)) when a text is wider than all before it.
-    """
-
-    @property
-    def length(self) -> int: ...
-    def __len__(self) -> int: ...
-    def push(self, text: str) -> int:
-        """Append `text` and return where it starts. A lone surrogate in it raises `PatchError`."""
-    def read(self, start: int, count: int) -> str:
-        """Return the `count` code points from `start` on. `PatchError` if the pool hasn't that many."""
-    def check(self) -> None:
-        """Derive again what is kept beside the text; `AssertionError` where it doesn't agree."""
+__all__ = ["SpliceLog", "TextBuffer"]
 
 @final
 class TextBuffer:
-    """A text under edit: a gap buffer.
+    """A text under edit: one block with a gap wherever somebody types.
 
-    An edit costs its own size plus its distance from the edit before it; `len` is O(1), `str` O(n).
+    An edit costs its own size plus its distance from the last sixteen places that were edited; `len` is O(1),
+    `str` O(n).
     """
+
+    @property
+    def gaps(self) -> int:
+        """How many there are: 1 to 16."""
+    @property
+    def moved(self) -> int:
+        """How many code points were moved to make way, in all: what edits cost beyond their own size."""
 
     def __new__(cls, text: str = "") -> Self: ...
     def __len__(self) -> int: ...

@@ -1,24 +1,31 @@
 # cython: language_level=3
-"""Texts that grow and change: an append-only pool, a gap buffer, a log of splices to replay.
+"""Texts that grow and change: a buffer with gaps, a log of splices to replay.
 
-Every structure holds bare code points, as wide (1, 2 or 4 bytes) as the widest it ever held, and
-copies them: no `str` that was handed in is kept. Positions and lengths are code points. What is
-out of range, and any lone surrogate, is refused with `PatchError` at the door; the `cdef` faces
-that other kernels use trust their callers instead. Running out of memory raises `MemoryError` and
-leaves the object as it was. Nothing here knows of patches, versions or merging.
+Both hold bare code points (`_pool`), and positions and lengths are code points. What is out of range, and any lone
+surrogate, is refused with `PatchError` at the door; the `cdef` faces that other kernels use trust their callers
+instead. Running out of memory raises `MemoryError` and leaves the object as it was. Nothing here knows of patches,
+versions or merging.
 
-The gap buffer is the classic one: an edit moves the text between the old gap and the new place
-(one `memmove`), so edits that stay near each other cost their own size only.
+The buffer is the classic one of editors, with more than one gap: an edit moves the text between the nearest gap and
+its place, and where that is far, a gap is divided and one half goes there. So edits that stay near each other cost
+their own size only, and so do those of a few people, each near their own last. All room is in one block, and gaps
+are joined where one is used up: an edit for which there is room anywhere can't fail.
 """
 
 cimport cython
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
-from libc.stdint cimport uint8_t, uint16_t, uint32_t
-from libc.string cimport memcpy, memmove
+from libc.stdint cimport uint32_t
+from libc.string cimport memmove
+
+from syncstring._pool cimport TextPool, bits_of, copy_points, refuse_surrogates, roomier, surrogate_at, width_of
 
 from syncstring.errors import PatchError
 
-__all__ = ["SpliceLog", "TextBuffer", "TextPool"]
+__all__ = ["SpliceLog", "TextBuffer"]
+
+cdef enum:
+    FAR = 2048                         # code points that are moved rather than a gap divided: 30 ns
+    LEAST = 256                        # room in a gap's half, at least
 
 cdef extern from "Python.h" nogil:
     int PyUnicode_KIND(object text)
@@ -26,233 +33,140 @@ cdef extern from "Python.h" nogil:
     Py_ssize_t PyUnicode_GET_LENGTH(object text)
 
 cdef extern from "Python.h":
-    str PyUnicode_DecodeUTF8(const char *data, Py_ssize_t size, const char *errors)
     str PyUnicode_New(Py_ssize_t size, Py_UCS4 maxchar)
     str PyUnicode_FromKindAndData(int kind, const void *data, Py_ssize_t size)
     # With NULL for the exception, whatever doesn't fit is clipped: out of range stays out of range.
     Py_ssize_t PyNumber_AsSsize_t(object value, void *exception) except? -1
     const Py_ssize_t PY_SSIZE_T_MAX
 
-ctypedef fused Unit:
-    uint8_t
-    uint16_t
-    uint32_t
 
-ctypedef fused Other:
-    uint8_t
-    uint16_t
-    uint32_t
-
-
-# --- code points of any width ---------------------------------------------------------------------
-
-cdef uint32_t _or_all(const Unit *data, Py_ssize_t n) noexcept nogil:
-    cdef uint32_t bits = 0
-    cdef Py_ssize_t i
-    for i in range(n):
-        bits |= data[i]
-    return bits
-
-
-cdef uint32_t _bits(int kind, const void *data, Py_ssize_t n) noexcept nogil:
-    # The bits that any code point has. Widths change at powers of two, so this tells the width.
-    if kind == 1:
-        return _or_all(<const uint8_t *>data, n)
-    if kind == 2:
-        return _or_all(<const uint16_t *>data, n)
-    return _or_all(<const uint32_t *>data, n)
-
-
-cdef inline int _width(uint32_t bits) noexcept nogil:
-    return 1 if bits < 0x100 else 2 if bits < 0x10000 else 4
-
-
-cdef void _convert(Unit *target, const Other *source, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(n):
-        target[i] = <Unit>source[i]
-
-
-cdef void _convert_from(Unit *target, int kind, const void *source, Py_ssize_t n) noexcept nogil:
-    if kind == 1:
-        _convert(target, <const uint8_t *>source, n)
-    elif kind == 2:
-        _convert(target, <const uint16_t *>source, n)
-    else:
-        _convert(target, <const uint32_t *>source, n)
-
-
-cdef inline void _copy(
-    int kind, void *target, Py_ssize_t at, int source_kind, const void *source, Py_ssize_t start, Py_ssize_t n
-) noexcept nogil:
-    # Copies n code points from source[start] to target[at]; the target must be wide enough for them.
-    if n == 0:                         # either may be NULL then
-        return
-    target = <char *>target + at * kind
-    source = <const char *>source + start * source_kind
-    if kind == source_kind:
-        memcpy(target, source, n * kind)
-    elif kind == 1:
-        _convert_from(<uint8_t *>target, source_kind, source, n)
-    elif kind == 2:
-        _convert_from(<uint16_t *>target, source_kind, source, n)
-    else:
-        _convert_from(<uint32_t *>target, source_kind, source, n)
-
-
-cdef Py_ssize_t _surrogate_in(const Unit *data, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(n):
-        if (data[i] & <uint32_t>0xFFFFF800) == 0xD800:
-            return i
-    return -1
-
-
-cdef Py_ssize_t _surrogate(int kind, const void *data, Py_ssize_t n) noexcept nogil:
-    if kind == 1:
-        return -1
-    if kind == 2:
-        return _surrogate_in(<const uint16_t *>data, n)
-    return _surrogate_in(<const uint32_t *>data, n)
-
-
-cdef int _refuse_surrogates(str text) except -1:
-    cdef Py_ssize_t at = _surrogate(PyUnicode_KIND(text), PyUnicode_DATA(text), PyUnicode_GET_LENGTH(text))
-    if at >= 0:
-        raise PatchError(
-            f"lone surrogate U+{ord(text[at]):04X} at {at} of an inserted text of {len(text)}; "
-            "offsets are code points: was this text cut inside a UTF-16 pair?"
-        )
-    return 0
-
-
-cdef Py_ssize_t _grown(Py_ssize_t capacity, Py_ssize_t needed) except -1:
-    # Half as much again, so that appending costs O(1) each. The bound keeps byte counts representable.
-    if needed > PY_SSIZE_T_MAX // 16:
-        raise MemoryError
-    return max(needed, capacity + capacity // 2, 16)
-
-
-cdef void *_allocate(Py_ssize_t count, int size) except NULL:
-    cdef void *block = PyMem_RawMalloc(max(count, 1) * size)
-    if block == NULL:
-        raise MemoryError
-    return block
-
-
-# --- the pool ---------------------------------------------------------------------------------------
-
-@cython.final
-cdef class TextPool:
-    """An append-only run of code points; a text in it is named by where it starts and its length.
-
-    `len(pool)` is the number of code points. Adding costs O(len(text)) amortised, and once
-    O(len(pool)) when a text is wider than all before it.
-    """
-
-    def __cinit__(self):
-        self.kind = 1
-        self.length = 0
-        self.capacity = 0
-        self.data = NULL
-
-    def __dealloc__(self):
-        PyMem_RawFree(self.data)
-
-    def __len__(self):
-        return self.length
-
-    cdef Py_ssize_t add(self, str text) except -1:
-        cdef int kind = PyUnicode_KIND(text)
-        cdef Py_ssize_t n = PyUnicode_GET_LENGTH(text)
-        cdef Py_ssize_t start = self.length
-        cdef Py_ssize_t capacity
-        cdef void *data
-        _refuse_surrogates(text)
-        if kind > self.kind:
-            capacity = max(self.capacity, _grown(0, start + n))
-            data = _allocate(capacity, kind)
-            _copy(kind, data, 0, self.kind, self.data, 0, start)
-            PyMem_RawFree(self.data)
-            self.data, self.kind, self.capacity = data, kind, capacity
-        elif start + n > self.capacity:
-            capacity = _grown(self.capacity, start + n)
-            data = PyMem_RawRealloc(self.data, capacity * self.kind)
-            if data == NULL:
-                raise MemoryError
-            self.data, self.capacity = data, capacity
-        _copy(self.kind, self.data, start, kind, PyUnicode_DATA(text), 0, n)
-        self.length = start + n
-        return start
-
-    cdef Py_ssize_t add_bytes(self, const unsigned char *data, Py_ssize_t count) except -1:
-        cdef Py_ssize_t start = self.length
-        if count > self.capacity - start or _bits(1, data, count) > 0x7F:
-            return self.add(PyUnicode_DecodeUTF8(<const char *>data, count, NULL))
-        # ASCII, and there is room: no string need be made.
-        _copy(self.kind, self.data, start, 1, data, 0, count)
-        self.length = start + count
-        return start
-
-    cdef str get(self, Py_ssize_t start, Py_ssize_t count):
-        return PyUnicode_FromKindAndData(self.kind, <const char *>self.data + start * self.kind, count)
-
-    def push(self, str text not None):
-        """Append `text` and return where it starts. A lone surrogate in it raises `PatchError`."""
-        cdef object start = self.length
-        self.add(text)
-        return start
-
-    def read(self, start, count):
-        """Return the `count` code points from `start` on. `PatchError` if the pool hasn't that many."""
-        cdef Py_ssize_t at = PyNumber_AsSsize_t(start, NULL)
-        cdef Py_ssize_t n = PyNumber_AsSsize_t(count, NULL)
-        if at < 0 or n < 0 or at > self.length or n > self.length - at:
-            raise PatchError(f"{n} code points at {at} are not in a pool of {self.length}")
-        return self.get(at, n)
-
-    def check(self):
-        """Derive again what is kept beside the text; `AssertionError` where it doesn't agree."""
-        assert 0 <= self.length <= self.capacity
-        assert self.kind in (1, 2, 4)
-        # As wide as the widest that came; who owns a pool may have cut it since.
-        assert self.kind >= _width(_bits(self.kind, self.data, self.length))
-        assert _surrogate(self.kind, self.data, self.length) < 0
-
-
-# --- the gap buffer -----------------------------------------------------------------------------------
+# --- gaps -------------------------------------------------------------------------------------------------
 
 cdef enum Outcome:
     DONE
     NO_MEMORY
 
 
+cdef inline void _note(TextBuffer b) noexcept nogil:
+    # Let the list of gaps say where the open one is.
+    b.first[b.open], b.past[b.open] = b.gap_start, b.gap_end
+
+
+cdef void _open(TextBuffer b, Py_ssize_t number) noexcept nogil:
+    # Edits go to this gap from now on.
+    cdef Py_ssize_t i
+    b.open = number
+    b.gap_start, b.gap_end = b.first[number], b.past[number]
+    b.before = b.parked = 0
+    for i in range(b.gaps):
+        if i < number:
+            b.before += b.past[i] - b.first[i]
+        if i != number:
+            b.parked += b.past[i] - b.first[i]
+    b.left = b.past[number - 1] if number > 0 else 0
+    b.right = b.first[number + 1] if number + 1 < b.gaps else b.capacity
+
+
+cdef void _turn(TextBuffer b, Py_ssize_t pos) noexcept nogil:
+    # Open the gap that is nearest to `pos`, which has none between itself and there; half of it, if it is far.
+    cdef Py_ssize_t i, away, best = 0, nearest = 0, before = 0, room
+    _note(b)
+    for i in range(b.gaps):
+        away = pos - (b.first[i] - before)
+        before += b.past[i] - b.first[i]
+        if i == 0 or max(away, -away) < max(nearest, -nearest) or away == nearest and away > 0:
+            best, nearest = i, away
+    room = b.past[best] - b.first[best]
+    if max(nearest, -nearest) > FAR and b.gaps < GAPS and room >= 2 * LEAST:
+        best = _divide(b, best, nearest, room // 2)
+    _open(b, best)
+
+
+cdef Py_ssize_t _divide(TextBuffer b, Py_ssize_t number, Py_ssize_t away, Py_ssize_t left) noexcept nogil:
+    # Leave so much room in a gap, and make another of the rest, so many code points away; its number.
+    cdef Py_ssize_t first = b.first[number], past = b.past[number], i
+    cdef char *data = <char *>b.data
+    for i in range(b.gaps, number, -1):
+        b.first[i], b.past[i] = b.first[i - 1], b.past[i - 1]
+    b.gaps += 1
+    b.moved += max(away, -away)
+    if away > 0:                       # what stands between goes down, behind what is left
+        memmove(data + (first + left) * b.kind, data + past * b.kind, away * b.kind)
+        b.past[number] = first + left
+        number += 1
+        b.first[number], b.past[number] = first + left + away, past + away
+    else:                              # or up, before it
+        memmove(data + (past - left + away) * b.kind, data + (first + away) * b.kind, -away * b.kind)
+        b.first[number + 1] = past - left
+        b.first[number], b.past[number] = first + away, past - left + away
+    return number
+
+
+cdef void _join(TextBuffer b) noexcept nogil:
+    # All room to the open gap, which stays where it is in the text. O(n).
+    cdef Py_ssize_t i, n, to
+    cdef char *data = <char *>b.data
+    _note(b)
+    to = b.first[0]
+    for i in range(b.open):
+        n = b.first[i + 1] - b.past[i]
+        memmove(data + to * b.kind, data + b.past[i] * b.kind, n * b.kind)
+        to += n
+        b.moved += n
+    b.gap_start = to
+    to = b.past[b.gaps - 1]
+    for i in range(b.gaps - 1, b.open, -1):
+        n = b.first[i] - b.past[i - 1]
+        to -= n
+        memmove(data + to * b.kind, data + b.past[i - 1] * b.kind, n * b.kind)
+        b.moved += n
+    b.gap_end = to
+    _alone(b)
+
+
+cdef void _alone(TextBuffer b) noexcept nogil:
+    # The open gap is the only one.
+    b.gaps = 1
+    b.open = b.before = b.parked = b.left = 0
+    b.right = b.capacity
+
+
 cdef Outcome _reallocate(TextBuffer b, int kind, Py_ssize_t extra) noexcept nogil:
-    # A new block of width `kind`, its gap at the same place with room for at least `extra`.
-    cdef Py_ssize_t tail = b.capacity - b.gap_end
-    cdef Py_ssize_t size = b.gap_start + tail
+    # A new block of width `kind`, with one gap, where the open one was, and room for at least `extra` in it.
+    cdef Py_ssize_t size = b.size(), place = b.gap_start - b.before
     cdef Py_ssize_t capacity, gap_end
     cdef void *data
     if extra > PY_SSIZE_T_MAX // 16 - size:
         return NO_MEMORY
     capacity = size + extra + (size + extra) // 2 + 16
-    gap_end = capacity - tail
+    gap_end = capacity - (size - place)
     data = PyMem_RawMalloc(capacity * kind)
     if data == NULL:
         return NO_MEMORY
     if b.data != NULL:
-        _copy(kind, data, 0, b.kind, b.data, 0, b.gap_start)
-        _copy(kind, data, gap_end, b.kind, b.data, b.gap_end, tail)
+        _gather(b, 0, place, kind, data)
+        _gather(b, place, size, kind, <char *>data + gap_end * kind)
         PyMem_RawFree(b.data)
     b.data = data
     b.kind = kind
     b.capacity = capacity
-    b.gap_end = gap_end
+    b.gap_start, b.gap_end = place, gap_end
+    _alone(b)
     return DONE
 
 
+cdef Outcome _make_way(TextBuffer b, int kind, Py_ssize_t count) noexcept nogil:
+    # Room in the open gap for `count` more of width `kind`. A gap was divided only where both halves had room, and
+    # a block grows by half: so this is O(1) amortised over what was inserted.
+    if kind == b.kind and count <= b.capacity - b.size():
+        _join(b)
+        return DONE
+    return _reallocate(b, kind, count)
+
+
 cdef inline void _open_gap(TextBuffer b, Py_ssize_t pos, Py_ssize_t delete) noexcept nogil:
-    # The gap moves to `pos` and swallows `delete` code points; both ends move by one memmove at most.
+    # The gap moves to `pos` and swallows `delete` code points; both ends move by one memmove at most. Places are
+    # those in the block, were the gap not there; all is within the text around it.
     cdef Py_ssize_t stop = pos + delete
     cdef Py_ssize_t n
     cdef char *data = <char *>b.data
@@ -260,13 +174,30 @@ cdef inline void _open_gap(TextBuffer b, Py_ssize_t pos, Py_ssize_t delete) noex
         n = b.gap_start - stop
         memmove(data + (b.gap_end - n) * b.kind, data + stop * b.kind, n * b.kind)
         b.gap_end -= n
+        b.moved += n
     elif pos > b.gap_start:            # wholly behind it
         n = pos - b.gap_start
         memmove(data + b.gap_start * b.kind, data + b.gap_end * b.kind, n * b.kind)
         b.gap_end += n + delete
+        b.moved += n
     else:                              # around the gap: nothing moves
         b.gap_end += stop - b.gap_start
     b.gap_start = pos
+
+
+cdef void _swallow(TextBuffer b, Py_ssize_t pos, Py_ssize_t delete) noexcept nogil:
+    # As `_open_gap`, where what is deleted goes on behind other gaps, which become one with this.
+    cdef Py_ssize_t next = b.open + 1, rest = delete, i
+    _open_gap(b, pos, 0)
+    while rest > b.right - b.gap_end:
+        rest -= b.right - b.gap_end
+        b.gap_end = b.past[next]
+        b.parked -= b.past[next] - b.first[next]
+        b.gaps -= 1
+        for i in range(next, b.gaps):
+            b.first[i], b.past[i] = b.first[i + 1], b.past[i + 1]
+        b.right = b.first[next] if next < b.gaps else b.capacity
+    b.gap_end += rest
 
 
 cdef inline Outcome _put(
@@ -274,32 +205,44 @@ cdef inline Outcome _put(
 ) noexcept nogil:
     # Inserts `count` code points from data[start]. All that can fail comes before any change of the text.
     cdef int width = b.kind
+    cdef Py_ssize_t room = b.gap_end - b.gap_start, at = pos + b.before
+    if at < b.left or at > b.right - room or at > b.gap_start + FAR or at < b.gap_start - FAR:
+        _turn(b, pos)
+        room, at = b.gap_end - b.gap_start, pos + b.before
     if kind > width:
         # A wide pool may hold narrow pieces: the buffer widens only for what it really gets.
-        width = max(width, _width(_bits(kind, <const char *>data + start * kind, count)))
-    if width != b.kind or count > b.gap_end - b.gap_start:
-        if _reallocate(b, width, count) != DONE:
+        width = max(width, width_of(bits_of(kind, <const char *>data + start * kind, count)))
+    if width != b.kind or count > room:
+        if _make_way(b, width, count) != DONE:
             return NO_MEMORY
-    _open_gap(b, pos, delete)
+        room, at = b.gap_end - b.gap_start, pos + b.before
+    if delete > b.right - room - at:
+        _swallow(b, at, delete)
+    else:
+        _open_gap(b, at, delete)
     if count:
-        _copy(b.kind, b.data, b.gap_start, kind, data, start, count)
+        copy_points(b.kind, b.data, b.gap_start, kind, data, start, count)
         b.gap_start += count
     return DONE
 
 
+# --- the buffer -------------------------------------------------------------------------------------------
+
 @cython.final
 cdef class TextBuffer:
-    """A text under edit: a gap buffer.
+    """A text under edit: one block with a gap wherever somebody types.
 
-    An edit costs its own size plus its distance from the edit before it; `len` is O(1), `str` O(n).
+    An edit costs its own size plus its distance from the last sixteen places that were edited; `len` is O(1),
+    `str` O(n).
     """
 
     def __cinit__(self, str text not None=""):
         cdef Py_ssize_t n = PyUnicode_GET_LENGTH(text)
         self.kind = 1
         self.data = NULL
-        self.capacity = self.gap_start = self.gap_end = 0
-        _refuse_surrogates(text)
+        self.capacity = self.gap_start = self.gap_end = self.moved = 0
+        _alone(self)
+        refuse_surrogates(text)
         if _put(self, 0, 0, PyUnicode_KIND(text), PyUnicode_DATA(text), 0, n) != DONE:
             raise MemoryError
 
@@ -313,7 +256,7 @@ cdef class TextBuffer:
         return _text(self, 0, self.size())
 
     cdef Py_ssize_t size(self) noexcept nogil:
-        return self.capacity - (self.gap_end - self.gap_start)
+        return self.capacity - self.parked - (self.gap_end - self.gap_start)
 
     cdef int put(
         self, Py_ssize_t pos, Py_ssize_t delete, int kind, const void *data, Py_ssize_t count
@@ -329,20 +272,20 @@ cdef class TextBuffer:
         cdef Py_ssize_t size = self.size()
         if at < 0 or n < 0 or at > size or n > size - at:
             raise _misfit("splice", at, n, size)
-        _refuse_surrogates(insert)
+        refuse_surrogates(insert)
         self.put(at, n, PyUnicode_KIND(insert), PyUnicode_DATA(insert), PyUnicode_GET_LENGTH(insert))
 
     cdef int edit(self, Py_ssize_t pos, Py_ssize_t delete, str insert) except -1:
         """`splice` whose range was checked."""
-        _refuse_surrogates(insert)
+        refuse_surrogates(insert)
         return self.put(pos, delete, PyUnicode_KIND(insert), PyUnicode_DATA(insert), PyUnicode_GET_LENGTH(insert))
 
     cdef int reserve(self, str insert) except -1:
         """Let no edit that inserts this fail, if it comes next."""
         cdef int kind = max(self.kind, <int>PyUnicode_KIND(insert))
         cdef Py_ssize_t count = PyUnicode_GET_LENGTH(insert)
-        _refuse_surrogates(insert)
-        if kind != self.kind or count > self.gap_end - self.gap_start:
+        refuse_surrogates(insert)
+        if kind != self.kind or count > self.capacity - self.size():
             if _reallocate(self, kind, count) != DONE:
                 raise MemoryError
         return 0
@@ -366,12 +309,25 @@ cdef class TextBuffer:
 
     def check(self):
         """Derive again what is kept beside the text; `AssertionError` where it doesn't agree."""
-        cdef Py_ssize_t tail = self.capacity - self.gap_end
+        cdef Py_ssize_t i, at = 0, size = 0, before = 0, room = 0, stop
         assert self.kind in (1, 2, 4)
-        assert 0 <= self.gap_start <= self.gap_end <= self.capacity
-        assert self.size() == self.gap_start + tail
-        assert _surrogate(self.kind, self.data, self.gap_start) < 0
-        assert _surrogate(self.kind, <const char *>self.data + self.gap_end * self.kind, tail) < 0
+        assert 0 <= self.open < self.gaps <= GAPS
+        _note(self)
+        for i in range(self.gaps + 1):
+            stop = self.first[i] if i < self.gaps else self.capacity
+            assert at <= stop
+            assert surrogate_at(self.kind, <const char *>self.data + at * self.kind, stop - at) < 0
+            size += stop - at
+            if i == self.open:
+                assert (self.before, self.left) == (room, at)
+            if i == self.open + 1:
+                assert self.right == stop
+            if i < self.gaps:
+                at = self.past[i]
+                assert stop <= at
+                room += at - stop
+        assert self.size() == size
+        assert self.parked == room - (self.gap_end - self.gap_start)
 
 
 cdef object _misfit(str what, Py_ssize_t pos, Py_ssize_t delete, Py_ssize_t size):
@@ -382,25 +338,36 @@ cdef object _misfit(str what, Py_ssize_t pos, Py_ssize_t delete, Py_ssize_t size
 
 
 cdef void _gather(TextBuffer b, Py_ssize_t first, Py_ssize_t last, int kind, void *target) noexcept nogil:
-    # The text from `first` to `last`, without the gap, as code points of width `kind`.
-    cdef Py_ssize_t middle = min(max(first, b.gap_start), last)
-    cdef Py_ssize_t gap = b.gap_end - b.gap_start
-    _copy(kind, target, 0, b.kind, b.data, first, middle - first)
-    _copy(kind, target, middle - first, b.kind, b.data, middle + gap, last - middle)
+    # The text from `first` to `last`, without the gaps, as code points of width `kind`.
+    cdef Py_ssize_t i, at = 0, room = 0, stop, start
+    _note(b)
+    for i in range(b.gaps + 1):
+        stop = b.first[i] if i < b.gaps else b.capacity
+        start = max(first, at - room)
+        if start < min(last, stop - room):
+            copy_points(kind, target, start - first, b.kind, b.data, start + room, min(last, stop - room) - start)
+        if i < b.gaps:
+            at = b.past[i]
+            room += at - stop
 
 
 cdef str _text(TextBuffer b, Py_ssize_t first, Py_ssize_t last):
-    cdef Py_ssize_t middle = min(max(first, b.gap_start), last)
-    cdef Py_ssize_t gap = b.gap_end - b.gap_start
     cdef const char *data = <const char *>b.data
-    cdef uint32_t bits
+    cdef Py_ssize_t i, at = 0, room = 0, stop, start, n
+    cdef uint32_t bits = 0
     cdef str text
-    if middle == last:
-        return PyUnicode_FromKindAndData(b.kind, data + first * b.kind, last - first)
-    if middle == first:
-        return PyUnicode_FromKindAndData(b.kind, data + (first + gap) * b.kind, last - first)
-    bits = _bits(b.kind, data + first * b.kind, middle - first)
-    bits |= _bits(b.kind, data + (middle + gap) * b.kind, last - middle)
+    _note(b)
+    for i in range(b.gaps + 1):
+        stop = b.first[i] if i < b.gaps else b.capacity
+        start = max(first, at - room)
+        n = min(last, stop - room) - start
+        if n == last - first:          # it lies there in one piece
+            return PyUnicode_FromKindAndData(b.kind, data + (start + room) * b.kind, n)
+        if n > 0:
+            bits |= bits_of(b.kind, data + (start + room) * b.kind, n)
+        if i < b.gaps:
+            at = b.past[i]
+            room += at - stop
     # Or'ed bits may exceed the last code point, but only where a code point needs four bytes anyway.
     text = PyUnicode_New(last - first, min(bits, <uint32_t>0x10FFFF))
     _gather(b, first, last, PyUnicode_KIND(text), PyUnicode_DATA(text))
@@ -444,7 +411,7 @@ cdef class SpliceLog:
         cdef Py_ssize_t capacity
         if more <= self.capacity - self.length:
             return 0
-        capacity = _grown(self.capacity, self.length + more)
+        capacity = roomier(self.capacity, self.length + more)
         # A column that grew before another failed is only roomier than it need be.
         _extend(&self.pos, capacity)
         _extend(&self.delete, capacity)
@@ -576,7 +543,7 @@ cdef Outcome _make_room(SpliceLog log, TextBuffer b, Py_ssize_t first, Py_ssize_
         size += log.count[i] - log.delete[i]
     if kind > width:
         for i in range(first, last):
-            width = max(width, _width(_bits(kind, data + log.start[i] * kind, log.count[i])))
+            width = max(width, width_of(bits_of(kind, data + log.start[i] * kind, log.count[i])))
             if width == kind:
                 break
     if width == b.kind and most <= b.capacity:

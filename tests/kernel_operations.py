@@ -17,8 +17,9 @@ from syncstring._graph import EventGraph
 from syncstring._names import name_hash
 from syncstring._patch import Splice
 from syncstring._plan import plan
+from syncstring._pool import TextPool
 from syncstring._rows import rows_of
-from syncstring._text import SpliceLog, TextBuffer, TextPool
+from syncstring._text import SpliceLog, TextBuffer
 from syncstring._walker import Walker
 from syncstring._weave import Script, Weave
 from syncstring.document import Document

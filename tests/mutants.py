@@ -177,6 +177,16 @@ FAULTS: list[Fault] = [
         ("_text.pyx", " and start == self.start[last] + self.count[last]:", ":"),
     ),
     fault(
+        "nobody who types far from others gets a gap there",
+        "text_buffer::test_people_far_apart_do_not_make_the_text_between_them_move text_buffer",
+        ("_text.pyx", "and b.gaps < GAPS and room >=", "and b.gaps < 0 and room >="),
+    ),
+    fault(
+        "of two gaps at one place the first is opened for what comes behind both",
+        "text_buffer::test_a_buffer_with_many_gaps_holds_what_the_same_splices_make_of_a_str text_buffer",
+        ("_text.pyx", " or away == nearest and away > 0:", ":"),
+    ),
+    fault(
         "deletion is a flag instead of a counter in the twin",
         "reference",
         (

@@ -24,7 +24,8 @@ from operations import OPERATIONS, Trial
 
 from syncstring._graph import EventGraph
 from syncstring._patch import Splice, apply, compose
-from syncstring._text import SpliceLog, TextBuffer, TextPool
+from syncstring._pool import TextPool
+from syncstring._text import SpliceLog, TextBuffer
 from syncstring._walker import Walker
 from syncstring._weave import Script, Weave
 from syncstring.document import Document

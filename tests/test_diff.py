@@ -17,7 +17,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from syncstring._diff import BUDGET, diff, diff_counted
-from syncstring._text import SpliceLog, TextBuffer, TextPool
+from syncstring._pool import TextPool
+from syncstring._text import SpliceLog, TextBuffer
 from syncstring.errors import PatchError
 
 Splice = tuple[int, int, str]

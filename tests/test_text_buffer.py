@@ -9,7 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from syncstring._patch import apply, map_position
-from syncstring._text import SpliceLog, TextBuffer, TextPool
+from syncstring._pool import TextPool
+from syncstring._text import SpliceLog, TextBuffer
 from syncstring.errors import PatchError
 
 Splice = tuple[int, int, str]
@@ -111,6 +112,96 @@ def test_a_wider_insertion_widens_the_text_and_changes_nothing_else_in_it(narrow
         same(str(buffer), narrow[:pos] + wider + narrow[pos:])
         buffer.splice(pos, len(wider), "")
         same(str(buffer), narrow)
+
+
+@st.composite
+def far_edits(draw: st.DrawFn) -> tuple[str, list[Splice]]:
+    """Edits at a few places of a long text, some great; what is deleted may reach over many."""
+    letters = draw(st.sampled_from(ALPHABETS[:3]))
+    size = draw(st.integers(0, 60_000))
+    start = (letters * (size // len(letters) + 1))[:size]
+    places = draw(st.lists(st.integers(0, 1_000), min_size=1, max_size=12))
+    splices: list[Splice] = []
+    for _ in range(draw(st.integers(0, 40))):
+        pos = min(size, draw(st.sampled_from(places)) * size // 1_000 + draw(st.integers(0, 5)))
+        other = draw(st.sampled_from(places)) * size // 1_000
+        delete = draw(st.sampled_from([0, 0, 1, 7, 3_000, size // 3, max(0, other - pos)]))
+        insert = draw(st.one_of(texts, st.sampled_from(["x" * 300, "y" * 5_000])))
+        splices.append((pos, min(delete, size - pos), insert))
+        size += len(insert) - min(delete, size - pos)
+    return start, splices
+
+
+@given(far_edits(), st.data())
+def test_a_buffer_with_many_gaps_holds_what_the_same_splices_make_of_a_str(
+    case: tuple[str, list[Splice]], data: st.DataObject
+) -> None:
+    text, splices = case
+    buffer = TextBuffer(text)
+    for splice in splices:
+        buffer.splice(*splice)
+        buffer.check()
+        text = spliced(text, splice)
+        same(str(buffer), text)
+    start = data.draw(st.integers(0, len(text)))
+    stop = data.draw(st.integers(start, len(text)))
+    same(buffer.slice(start, stop), text[start:stop])
+    twin = buffer.copy()
+    twin.check()
+    same(str(twin), text)
+
+
+def test_people_far_apart_do_not_make_the_text_between_them_move() -> None:
+    people, apart, turns = 8, 100_000, 500
+    buffer = TextBuffer("." * people * apart)
+    for turn in range(turns):
+        for person in range(people):
+            # Whoever is further up has typed once more in this turn.
+            buffer.splice(person * (apart + turn + 1) + turn, 0, "a")
+        if turn == 0:
+            assert buffer.gaps == people + 1  # one is where the text ends
+            began = buffer.moved
+    assert buffer.moved == began
+    buffer.check()
+
+
+def test_typing_at_two_far_places_moves_what_a_growing_text_costs_however_long_it_is() -> None:
+    for size in (10_000, 100_000, 1_000_000):
+        buffer = TextBuffer("." * size)
+        for turn in range(size):
+            buffer.splice(size // 10 + turn, 0, "a")
+            buffer.splice(size // 10 * 9 + 2 * turn + 1, 0, "b")
+        assert len(buffer) == 3 * size
+        assert buffer.moved < 8 * 2 * size  # a few code points for one that was typed
+        buffer.check()
+
+
+def test_what_is_deleted_over_other_gaps_makes_one_of_them() -> None:
+    text = "".join(chr(97 + i % 26) for i in range(90_000))
+    buffer = TextBuffer(text)
+    for place in (5_000, 25_000, 45_000, 65_000, 85_000):
+        buffer.splice(place, 0, "!")
+        text = spliced(text, (place, 0, "!"))
+    assert buffer.gaps == 6  # and one at the end
+    buffer.splice(20_000, 60_000, "?")
+    assert buffer.gaps == 4  # a new one, instead of three
+    buffer.check()
+    same(str(buffer), spliced(text, (20_000, 60_000, "?")))
+
+
+def test_what_is_typed_behind_two_gaps_that_met_stands_behind_both() -> None:
+    for where in (10_000, 10_001, 10_002, 10_004):
+        text, buffer = "." * 40_000 + "abcdefgh" * 5_000, TextBuffer()
+        for splice in [
+            (0, 0, text),
+            (40_000, 0, "B"),  # a gap behind it
+            (10_000, 0, "A"),
+            (10_001, 30_001, ""),  # all up to that gap
+            (where, 0, "!"),
+        ]:
+            buffer.splice(*splice)
+            buffer.check()
+        assert buffer.slice(9_998, 10_008) == spliced("..Aabcdefgha", (where - 9_998, 0, "!"))[:10]
 
 
 def test_insertions_all_over_a_long_text_land_where_they_should() -> None:

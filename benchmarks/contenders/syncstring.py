@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from syncstring import Document, History, Patch, apply
 from syncstring import diff as diff_texts
-from syncstring._text import SpliceLog, TextBuffer, TextPool  # what an editor holds, in place of one
+from syncstring._pool import TextPool
+from syncstring._text import SpliceLog, TextBuffer  # what an editor holds, in place of one
 from syncstring.pack import encode, pieces
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from math import ceil
 from typing import Final, NamedTuple
 
 from syncstring._patch import Splice, map_position
-from syncstring._text import SpliceLog, TextBuffer, TextPool
+from syncstring._pool import TextPool
+from syncstring._text import SpliceLog, TextBuffer
 from syncstring.cli.log import authors, groups
 from syncstring.timeline import Timeline
 
