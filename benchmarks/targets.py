@@ -146,8 +146,11 @@ HEAD = ["what", "ours", "compared with", "ratio", "to reach", "met?"]
 
 
 def judged(results: Results) -> list[Judged]:
-    """Every target, in order; none if no row of any was measured."""
+    """Every target, in order; none if no row of any was measured. On the recordings' beginnings alone nothing
+    is met or missed: what it would be stands in brackets."""
     found = [_judge(target, results) for target in TARGETS]
+    if results.cut:
+        found = [each._replace(met=f"({each.met})") if each.met in ("yes", "no") else each for each in found]
     return found if any(each.ours != "-" for each in found) else []
 
 
@@ -198,6 +201,8 @@ def _met(found: float, goal: Goal, unit: str = "") -> str:
 
 def verdict(found: list[Judged]) -> str:
     """In a sentence: how many are met, and which aren't."""
+    if part := [each.met for each in found if each.met in ("(yes)", "(no)")]:
+        return f"Were these the whole, {part.count('(yes)')} of {len(part)} targets would be met."
     judged = [each for each in found if each.met in ("yes", "no")]
     missed = [f"{each.what} ({_reached(each)})" for each in judged if each.met == "no"]
     unsaid = [f"{each.what} ({each.met})" for each in found if each.met not in ("yes", "no", "-")]

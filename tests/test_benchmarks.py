@@ -370,6 +370,16 @@ def test_the_quick_form_says_that_it_replays_beginnings(tiny: Path, tmp_path: Pa
     assert (BENCHMARKS / "README.md").read_bytes() == before
 
 
+def test_on_beginnings_alone_no_target_is_met_or_missed() -> None:
+    for ours, met, count in ((0.1, "(yes)", 1), (0.9, "(no)", 0)):
+        found = results(us=[ours] * 3, a=[1.0] * 3)
+        found.figures = {Turn("typing", targets.PAPER): found.figures[Turn("typing", "t")]}
+        found.cut = 8_000
+        judged = [each for each in targets.judged(found) if each.met != "not measured"]
+        assert [each.met for each in judged] == [met]
+        assert targets.verdict(judged) == f"Were these the whole, {count} of 1 targets would be met."
+
+
 # --- targets --------------------------------------------------------------------------------------------
 
 
