@@ -78,8 +78,8 @@ class Patch:
     def message(self) -> str | None: ...
     def to_row(self, doc: str) -> dict[str, Any]:
         """Its row in table `patches`. `PatchError` unless `doc` is a document's key: 40 hex digits."""
-    @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> Self:
+    @staticmethod
+    def from_row(row: Mapping[str, Any]) -> Patch:
         """The patch that a row holds: `from_row(p.to_row(doc)) == p`. O(len(delta)).
 
         `MalformedRow` says what breaks a rule and in which row; `UnsupportedVersion` that a later format
@@ -87,8 +87,8 @@ class Patch:
         """
     def to_bytes(self) -> bytes:
         """The patch in few bytes, to send to a peer: `from_bytes(p.to_bytes()) == p`. FORMAT.md says how."""
-    @classmethod
-    def from_bytes(cls, data: bytes) -> Self:
+    @staticmethod
+    def from_bytes(data: bytes) -> Patch:
         """`to_bytes` back. `MalformedRow` for what isn't exactly what `to_bytes` gives for some patch;
         `UnsupportedVersion` for another format's."""
     def digest(self) -> bytes:
