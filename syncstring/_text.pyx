@@ -539,6 +539,8 @@ cdef Outcome _make_room(SpliceLog log, TextBuffer b, Py_ssize_t first, Py_ssize_
     cdef int kind = log.pool.kind, width = b.kind
     cdef const char *data = <const char *>log.pool.data
     for i in range(first, last):
+        if log.pos[i] > size or log.delete[i] > size - log.pos[i]:
+            break                      # it will be refused
         most = max(most, size + log.count[i])  # the room is there before what is deleted gives its own
         size += log.count[i] - log.delete[i]
     if kind > width:

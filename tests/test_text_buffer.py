@@ -314,6 +314,16 @@ def test_replay_stops_at_a_splice_that_does_not_fit_and_leaves_what_came_before(
     buffer.check()
 
 
+@pytest.mark.parametrize("count", [1, 3, 4, 7])
+def test_deletions_longer_than_any_text_are_refused_before_room_is_made_for_what_follows(count: int) -> None:
+    log = logged([(0, sys.maxsize // 2, "")] * count + [(0, 0, "x")])
+    buffer = TextBuffer("abc")
+    with pytest.raises(PatchError, match="splice 0 at 0 deletes"):
+        log.replay(buffer, 0, count + 1)
+    assert str(buffer) == "abc"
+    buffer.check()
+
+
 @st.composite
 def typing(draw: st.DrawFn) -> tuple[str, list[Splice]]:
     """Splices most of which go on where the one before them stopped."""
