@@ -201,17 +201,18 @@ cdef inline void _open_gap(TextBuffer b, Py_ssize_t pos, Py_ssize_t delete) noex
 
 cdef void _swallow(TextBuffer b, Py_ssize_t pos, Py_ssize_t delete) noexcept nogil:
     # As `_open_gap`, where what is deleted goes on behind other gaps, which become one with this.
-    cdef Py_ssize_t next = b.open + 1, rest = delete, i
-    _open_gap(b, pos, 0)
-    while rest > b.right - b.gap_end:
-        rest -= b.right - b.gap_end
+    cdef Py_ssize_t next = b.open + 1, reach = b.right - (b.gap_end - b.gap_start) - pos, rest = delete - reach, i
+    _open_gap(b, pos, reach)           # up to its neighbour
+    while rest > 0:
         b.gap_end = b.past[next]
         b.parked -= b.past[next] - b.first[next]
         b.gaps -= 1
         for i in range(next, b.gaps):
             b.first[i], b.past[i] = b.first[i + 1], b.past[i + 1]
         b.right = b.first[next] if next < b.gaps else b.capacity
-    b.gap_end += rest
+        reach = min(rest, b.right - b.gap_end)
+        b.gap_end += reach
+        rest -= reach
 
 
 cdef inline Outcome _put(

@@ -228,6 +228,16 @@ def test_many_gaps_move_at_most_twice_what_one_would(case: tuple[str, list[Splic
         assert buffer.moved <= 2 * (one.moved + own)
 
 
+def test_what_is_deleted_around_a_gap_and_over_another_is_not_moved_first() -> None:
+    buffer = TextBuffer("." * 40_000)
+    buffer.splice(10_000, 0, "a")
+    began = buffer.moved
+    buffer.splice(8_000, 32_000, "")  # both gaps, the second at the end
+    buffer.splice(7_000, 1_000, "")
+    assert buffer.moved == began
+    buffer.check()
+
+
 def test_what_is_deleted_over_other_gaps_makes_one_of_them() -> None:
     text = "".join(chr(97 + i % 26) for i in range(90_000))
     buffer = TextBuffer(text)
