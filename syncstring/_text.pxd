@@ -20,6 +20,7 @@ cdef class TextBuffer:
     cdef Py_ssize_t first[GAPS]
     cdef Py_ssize_t past[GAPS]
     cdef readonly Py_ssize_t moved
+    cdef Py_ssize_t joined             # what `moved` was when there was one gap
 
     cdef Py_ssize_t size(self) noexcept nogil
     # Replace `delete` code points at `pos` by `count` of width `kind` at `data`; range checked by the caller.

@@ -8,8 +8,8 @@ __all__ = ["SpliceLog", "TextBuffer"]
 class TextBuffer:
     """A text under edit: one block with a gap wherever somebody types.
 
-    An edit costs its own size plus its distance from the last sixteen places that were edited; `len` is O(1),
-    `str` O(n).
+    An edit costs its own size plus its distance from the nearest of up to sixteen gaps; amortised, never more
+    than twice what one gap would cost. `len` is O(1), `str` O(n).
     """
 
     @property

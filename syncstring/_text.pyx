@@ -9,7 +9,8 @@ versions or merging.
 The buffer is the classic one of editors, with more than one gap: an edit moves the text between the nearest gap and
 its place, and where that is far, a gap is divided and one half goes there. So edits that stay near each other cost
 their own size only, and so do those of a few people, each near their own last. All room is in one block, and gaps
-are joined where one is used up: an edit for which there is room anywhere can't fail.
+are joined where one is used up: an edit for which there is room anywhere can't fail. They are joined too
+once much was moved where none could be divided: so gaps that people left behind follow them.
 """
 
 cimport cython
@@ -69,17 +70,29 @@ cdef void _open(TextBuffer b, Py_ssize_t number) noexcept nogil:
 
 cdef void _turn(TextBuffer b, Py_ssize_t pos) noexcept nogil:
     # Open the gap that is nearest to `pos`, which has none between itself and there; half of it, if it is far.
-    cdef Py_ssize_t i, away, best = 0, nearest = 0, before = 0, room
+    cdef Py_ssize_t i, away, best = 0, nearest = 0, before = 0
     _note(b)
     for i in range(b.gaps):
         away = pos - (b.first[i] - before)
         before += b.past[i] - b.first[i]
         if i == 0 or max(away, -away) < max(nearest, -nearest) or away == nearest and away > 0:
             best, nearest = i, away
-    room = b.past[best] - b.first[best]
-    if max(nearest, -nearest) > FAR and b.gaps < GAPS and room >= 2 * LEAST:
-        best = _divide(b, best, nearest, room // 2)
+    if max(nearest, -nearest) > FAR:
+        if not _divisible(b, best) and b.moved - b.joined > GAPS * b.capacity:
+            # Gaps stand where nobody types any more, or the block is full. To begin again with one gap costs no
+            # more than that has. (At one `capacity` instead, edits all over a text cost five times as much.)
+            _open(b, best)
+            if b.capacity - b.size() >= b.capacity // 16 or _reallocate(b, b.kind, 0) != DONE:
+                _join(b)
+            _note(b)
+            best = 0
+        if _divisible(b, best):
+            best = _divide(b, best, nearest, (b.past[best] - b.first[best]) // 2)
     _open(b, best)
+
+
+cdef inline bint _divisible(TextBuffer b, Py_ssize_t number) noexcept nogil:
+    return b.gaps < GAPS and b.past[number] - b.first[number] >= 2 * LEAST
 
 
 cdef Py_ssize_t _divide(TextBuffer b, Py_ssize_t number, Py_ssize_t away, Py_ssize_t left) noexcept nogil:
@@ -127,6 +140,7 @@ cdef void _join(TextBuffer b) noexcept nogil:
 cdef void _alone(TextBuffer b) noexcept nogil:
     # The open gap is the only one.
     b.gaps = 1
+    b.joined = b.moved
     b.open = b.before = b.parked = b.left = 0
     b.right = b.capacity
 
@@ -156,8 +170,8 @@ cdef Outcome _reallocate(TextBuffer b, int kind, Py_ssize_t extra) noexcept nogi
 
 
 cdef Outcome _make_way(TextBuffer b, int kind, Py_ssize_t count) noexcept nogil:
-    # Room in the open gap for `count` more of width `kind`. A gap was divided only where both halves had room, and
-    # a block grows by half: so this is O(1) amortised over what was inserted.
+    # Room in the open gap for `count` more of width `kind`. What is joined is moved once more: it stands between
+    # two gaps since it was moved there, or inserted. A block grows by half. So this is O(1) amortised over both.
     if kind == b.kind and count <= b.capacity - b.size():
         _join(b)
         return DONE
@@ -187,17 +201,18 @@ cdef inline void _open_gap(TextBuffer b, Py_ssize_t pos, Py_ssize_t delete) noex
 
 cdef void _swallow(TextBuffer b, Py_ssize_t pos, Py_ssize_t delete) noexcept nogil:
     # As `_open_gap`, where what is deleted goes on behind other gaps, which become one with this.
-    cdef Py_ssize_t next = b.open + 1, rest = delete, i
-    _open_gap(b, pos, 0)
-    while rest > b.right - b.gap_end:
-        rest -= b.right - b.gap_end
+    cdef Py_ssize_t next = b.open + 1, reach = b.right - (b.gap_end - b.gap_start) - pos, rest = delete - reach, i
+    _open_gap(b, pos, reach)           # up to its neighbour
+    while rest > 0:
         b.gap_end = b.past[next]
         b.parked -= b.past[next] - b.first[next]
         b.gaps -= 1
         for i in range(next, b.gaps):
             b.first[i], b.past[i] = b.first[i + 1], b.past[i + 1]
         b.right = b.first[next] if next < b.gaps else b.capacity
-    b.gap_end += rest
+        reach = min(rest, b.right - b.gap_end)
+        b.gap_end += reach
+        rest -= reach
 
 
 cdef inline Outcome _put(
@@ -232,8 +247,8 @@ cdef inline Outcome _put(
 cdef class TextBuffer:
     """A text under edit: one block with a gap wherever somebody types.
 
-    An edit costs its own size plus its distance from the last sixteen places that were edited; `len` is O(1),
-    `str` O(n).
+    An edit costs its own size plus its distance from the nearest of up to sixteen gaps; amortised, never more
+    than twice what one gap would cost. `len` is O(1), `str` O(n).
     """
 
     def __cinit__(self, str text not None=""):
@@ -539,6 +554,8 @@ cdef Outcome _make_room(SpliceLog log, TextBuffer b, Py_ssize_t first, Py_ssize_
     cdef int kind = log.pool.kind, width = b.kind
     cdef const char *data = <const char *>log.pool.data
     for i in range(first, last):
+        if log.pos[i] > size or log.delete[i] > size - log.pos[i]:
+            break                      # it will be refused
         most = max(most, size + log.count[i])  # the room is there before what is deleted gives its own
         size += log.count[i] - log.delete[i]
     if kind > width:

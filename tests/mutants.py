@@ -179,7 +179,23 @@ FAULTS: list[Fault] = [
     fault(
         "nobody who types far from others gets a gap there",
         "text_buffer::test_people_far_apart_do_not_make_the_text_between_them_move text_buffer",
-        ("_text.pyx", "and b.gaps < GAPS and room >=", "and b.gaps < 0 and room >="),
+        ("_text.pyx", "return b.gaps < GAPS and", "return b.gaps < 0 and"),
+    ),
+    fault(
+        "a gap stays for ever where somebody once typed",
+        "text_buffer::test_gaps_that_nobody_types_at_any_more_follow_those_who_type text_buffer",
+        ("_text.pyx", "b.moved - b.joined > GAPS * b.capacity", "False"),
+    ),
+    fault(
+        "a block that is full stays so while people only replace",
+        "text_buffer::test_a_block_that_is_full_grows_for_two_people_who_only_replace text_buffer",
+        ("_text.pyx", "if b.capacity - b.size() >= b.capacity // 16 or", "if True or"),
+    ),
+    fault(
+        "room is made for what follows a splice that doesn't fit",
+        "text_buffer::test_deletions_longer_than_any_text_are_refused_before_room_is_made_for_what_follows "
+        "text_buffer",
+        ("_text.pyx", "if log.pos[i] > size or log.delete[i] > size - log.pos[i]:", "if False:"),
     ),
     fault(
         "of two gaps at one place the first is opened for what comes behind both",

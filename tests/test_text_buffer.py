@@ -176,6 +176,68 @@ def test_typing_at_two_far_places_moves_what_a_growing_text_costs_however_long_i
         buffer.check()
 
 
+def test_gaps_that_nobody_types_at_any_more_follow_those_who_type() -> None:
+    size, turns = 200_000, 10_000
+    buffer = TextBuffer("." * size)
+    for step in (16, 8, 4, 2, 1):  # each between two: so that all have much room
+        for i in range(0, 17, step):
+            buffer.splice(i * size // 32, 1, "x")
+    assert buffer.gaps == 16
+    began = buffer.moved
+    for _ in range(turns):  # two people where no gap is, nearer to each other than to any
+        buffer.splice(size // 100 * 90, 1, "a")
+        buffer.splice(size // 100 * 95, 1, "b")
+    assert buffer.moved - began < 30 * size  # with one gap: 5,000 sizes
+    assert buffer.gaps < 16
+    buffer.check()
+
+
+def test_a_block_that_is_full_grows_for_two_people_who_only_replace() -> None:
+    size, turns = 100_000, 1_000
+    buffer = TextBuffer("." * size)
+    buffer.splice(size // 2, 0, "x" * (size // 2 - 300))  # it was half as great again as the text
+    for _ in range(turns):
+        buffer.splice(size // 10, 1, "a")
+        buffer.splice(size, 1, "b")
+    assert buffer.gaps > 1
+    assert buffer.moved < 30 * size  # with one gap: 1,800 sizes
+    buffer.check()
+
+
+class OneGap:
+    """What the classic buffer would move."""
+
+    def __init__(self, size: int) -> None:
+        self.gap = size
+        self.moved = 0
+
+    def splice(self, pos: int, delete: int, insert: str) -> None:
+        self.moved += max(self.gap - pos - delete, pos - self.gap, 0)
+        self.gap = pos + len(insert)
+
+
+@given(far_edits())
+def test_many_gaps_move_at_most_twice_what_one_would(case: tuple[str, list[Splice]]) -> None:
+    text, splices = case
+    one, buffer = OneGap(len(text)), TextBuffer(text)
+    own = 0
+    for pos, delete, insert in splices:
+        one.splice(pos, delete, insert)
+        buffer.splice(pos, delete, insert)
+        own += delete + len(insert)
+        assert buffer.moved <= 2 * (one.moved + own)
+
+
+def test_what_is_deleted_around_a_gap_and_over_another_is_not_moved_first() -> None:
+    buffer = TextBuffer("." * 40_000)
+    buffer.splice(10_000, 0, "a")
+    began = buffer.moved
+    buffer.splice(8_000, 32_000, "")  # both gaps, the second at the end
+    buffer.splice(7_000, 1_000, "")
+    assert buffer.moved == began
+    buffer.check()
+
+
 def test_what_is_deleted_over_other_gaps_makes_one_of_them() -> None:
     text = "".join(chr(97 + i % 26) for i in range(90_000))
     buffer = TextBuffer(text)
@@ -310,6 +372,16 @@ def test_replay_stops_at_a_splice_that_does_not_fit_and_leaves_what_came_before(
     buffer = TextBuffer("")
     with pytest.raises(PatchError, match="splice 1 at 2 deletes 2, which is not within a text of 3"):
         log.replay(buffer, 0, 3)
+    assert str(buffer) == "abc"
+    buffer.check()
+
+
+@pytest.mark.parametrize("count", [1, 3, 4, 7])
+def test_deletions_longer_than_any_text_are_refused_before_room_is_made_for_what_follows(count: int) -> None:
+    log = logged([(0, sys.maxsize // 2, "")] * count + [(0, 0, "x")])
+    buffer = TextBuffer("abc")
+    with pytest.raises(PatchError, match="splice 0 at 0 deletes"):
+        log.replay(buffer, 0, count + 1)
     assert str(buffer) == "abc"
     buffer.check()
 
