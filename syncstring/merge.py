@@ -113,6 +113,13 @@ class Merge:
         while sum(len(kept) for kept in self._checkpoints.values()) > room:
             self._checkpoints.popitem(last=False)
 
+    def known_text(self) -> tuple[int, str]:
+        """The longest critical prefix whose text is kept, and that text; else none, and the empty one."""
+        self._forget_late()
+        known = (n for n in self._checkpoints if self.graph.critical_floor(n) == n)
+        n = max(known, default=0)
+        return n, self._checkpoints.get(n, "")
+
     def splices(self, n: int) -> list[Splice]:
         """The splices from the text of the first n - 1 events to that of the first n."""
         return [Splice(*splice) for splice in self.script(n).splices(n)]
