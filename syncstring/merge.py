@@ -106,6 +106,11 @@ class Merge:
             self._keep(n, result)
         return result
 
+    def keep(self, n: int, text: str) -> None:
+        """Know the text of the first n events: for who found it on the way, when these were all."""
+        self._looked_at = max(self._looked_at, n)
+        self._keep(n, text)
+
     def _keep(self, n: int, text: str) -> None:
         """Make a checkpoint; together they hold at most twice the longest text's length."""
         self._checkpoints[n] = text

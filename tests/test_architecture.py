@@ -20,7 +20,7 @@ FLOORS: list[set[str]] = [
     {"errors", "_memory"},
     {"_bisect", "_common", "_names"},
     {"_text", "_runs", "_rows", "_lane", "_folds"},
-    {"_entries", "_patch"},
+    {"_entries", "_patch", "_stretch"},
     {"_events"},
     {"_criticals"},
     {"_bytes", "_graph", "_spans", "_diff"},
