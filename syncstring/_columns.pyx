@@ -17,12 +17,12 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.stdlib cimport qsort
 
 from syncstring._entries cimport DELETE, INSERT, JUDGED, KEEP, Entries
-from syncstring._folds cimport PAGE, Columns, Folds
+from syncstring._folds cimport PAGE, Folds
 from syncstring._graph cimport EventGraph
 from syncstring._memory cimport grown
 from syncstring._runs cimport Bytes, Column, alike, bounded, count_of, end_of, next_of, number_of
 from syncstring._runs cimport numbers_of, open_column, run_of, text_of
-from syncstring._stretch cimport MOST_SESSIONS, Place, Shape, Stretch, Writer
+from syncstring._stretch cimport MOST_SESSIONS, Place, Shape, Stretch, Writer, trade
 from syncstring._text cimport TextBuffer
 
 __all__ = ["read_columns"]
@@ -89,10 +89,10 @@ cdef class _Pack:
     cdef uint8_t *kinds
     cdef list near                     # events whose rows may be too long
     cdef list names, people            # of the tables, as they stand there
-    cdef Column lanes, milliseconds, rests, numbers, distances
+    cdef Place at                      # where the columns begin, with those of parents:
+    cdef Column numbers, distances
     cdef Bytes far                     # numbers of parents outside
-    cdef Column by, walls, forms, firsts, counts
-    cdef Py_ssize_t total, kinds_known, begun, others
+    cdef Py_ssize_t total, forms
     cdef str text
 
     def __dealloc__(self):
@@ -130,9 +130,9 @@ cdef class _Pack:
         cdef list times
         self.count = n = count_of(data, MAX_PATCHES)
         self.names = sessions_of(data, count_of(data, min(n, data.stop - data.at)))
-        open_column(data, n, &self.lanes)
-        open_column(data, n, &self.milliseconds)
-        open_column(data, n, &self.rests)
+        open_column(data, n, &self.at.lanes)
+        open_column(data, n, &self.at.milliseconds)
+        open_column(data, n, &self.at.rests)
         open_column(data, n, &self.numbers)
         others = bounded(data)
         times = numbers_of(data, others)
@@ -143,7 +143,7 @@ cdef class _Pack:
         self.total = count_of(data, MAX_COLUMN)
         open_column(data, self.total, &self.distances)
         self.far = data[0]
-        for i in range(zeros(self.distances, self.total)):
+        for i in range(alike_to(0, self.distances, self.total)):
             number_of(data)
         end_of(data)
         return 0
@@ -174,8 +174,8 @@ cdef class _Pack:
         self.sessions = []
         self.number(self.names, graph.session_index, self.sessions, &self.session)
         self.named = len(graph.session_index) + len(self.sessions)
-        self.read_lanes(&self.lanes, len(self.names))
-        self.read_times(&self.milliseconds, &self.rests)
+        self.read_lanes(&self.at.lanes, len(self.names))
+        self.read_times(&self.at.milliseconds, &self.at.rests)
         self.read_parents(&self.numbers, &self.distances, self.total, &self.far, others)
         return 0
 
@@ -295,23 +295,23 @@ cdef class _Pack:
         self.people = []
         for i in range(count_of(data, min(self.count, data.stop - data.at))):
             self.people.append(text_of(data, MAX_AUTHOR, "an author"))
-        open_column(data, self.count, &self.by)
-        open_column(data, self.count, &self.walls)
+        open_column(data, self.count, &self.at.by)
+        open_column(data, self.count, &self.at.walls)
         self.read_messages(data)
-        self.kinds_known = self.read_shapes(data)
-        open_column(data, self.count, &self.forms)
-        self.begun = count_of(data, self.count)
-        open_column(data, self.begun, &self.firsts)
+        self.forms = self.read_shapes(data)
+        open_column(data, self.count, &self.at.kinds)
+        self.at.begun = count_of(data, self.count)
+        open_column(data, self.at.begun, &self.at.firsts)
         self.near = []
-        self.others = count_of(data, MAX_COLUMN)
-        open_column(data, self.others, &self.counts)
+        self.at.others = count_of(data, MAX_COLUMN)
+        open_column(data, self.at.others, &self.at.counts)
         self.text = text_of(data, data.stop - data.at, "a text")
         end_of(data)
         return 0
 
     cdef int read_body(self) except -1:
         cdef EventGraph graph = self.graph
-        cdef Py_ssize_t some = self.begun, i = self.others
+        cdef Py_ssize_t some = self.at.begun, i = self.at.others
         # As above.
         graph.need_ops(graph.op_start[self.first] + some + i, self.count >= MANY)
         self.writers = <Writer *>PyMem_Calloc(max(1, self.named), sizeof(Writer))
@@ -319,8 +319,8 @@ cdef class _Pack:
             raise MemoryError
         self.authors = []
         self.number(self.people, graph.author_index, self.authors, &self.author)
-        self.read_walls(&self.by, &self.walls, len(self.people))
-        self.read_ops(&self.forms, self.kinds_known, &self.firsts, some, &self.counts, i, len(self.text))
+        self.read_walls(&self.at.by, &self.at.walls, len(self.people))
+        self.read_ops(&self.at.kinds, self.forms, &self.at.firsts, some, &self.at.counts, i, len(self.text))
         graph.pool.length = graph.text_start[self.first]
         graph.pool.add(self.text)
         return 0
@@ -497,7 +497,7 @@ cdef class _Pack:
         cdef Column numbers = self.numbers
         return self.graph.length == 0 and self.count > PAGE and 0 < len(self.names) <= MOST_SESSIONS and \
             not self.outside and self.total == self.count - 1 and next_of(&numbers) == 0 and \
-            are_ones(numbers, self.count - 1) and are_ones(self.distances, self.total)
+            alike_to(1, numbers, self.total) == self.total == alike_to(1, self.distances, self.total)
 
     cdef bint stretch(self, bytes known, bytes rest, TextBuffer text, object vet) except -1:
         """Take it in as it lies, and let the text, an empty one, be that after it; whether that was done. What isn't
@@ -508,9 +508,6 @@ cdef class _Pack:
         cdef Folds folds = Folds()
         cdef TextBuffer shown = TextBuffer()
         cdef Bytes data
-        cdef Columns columns
-        cdef Place place
-        cdef Py_ssize_t last = self.count - 1, number
         data.at = <const uint8_t *>rest
         data.stop = data.at + len(rest)
         try:
@@ -523,30 +520,15 @@ cdef class _Pack:
         self.number(self.names, graph.session_index, self.sessions, &laid.session)
         self.number(self.people, graph.author_index, self.authors, &laid.author)
         laid.known, laid.rest, laid.pool, laid.count = known, rest, graph.pool, self.count
-        laid.table, laid.named, laid.forms = len(self.names), len(self.people), self.kinds_known
+        laid.table, laid.named, laid.forms = len(self.names), len(self.people), self.forms
         laid.shapes, laid.kinds, self.shapes, self.kinds = self.shapes, self.kinds, NULL, NULL
         graph.pool.length = 0
         graph.pool.add(self.text)
-        place.lanes, place.milliseconds, place.rests = self.lanes, self.milliseconds, self.rests
-        place.by, place.walls, place.kinds = self.by, self.walls, self.forms
-        place.firsts, place.counts = self.firsts, self.counts
-        place.whole, place.rest, place.newest, place.size = 0, -1, 0, 0
-        place.begun, place.others, place.ops, place.text = self.begun, self.others, 0, 0
-        if not laid.survey(&place, shown, self.near):
+        if not laid.survey(&self.at, shown, self.near):
             return False
-        # The last page is read at once: those who go on from here look at the newest.
-        number = last // PAGE
-        folds.lay(laid, laid.page, number)
-        last = laid.page[number].first
-        other.lay(last, laid.page[number].parents, laid.page[number].ops, self.count + PAGE,
-                  self.count + PAGE, laid.page[number + 1].ops + 2 * PAGE)
-        columns = other.all_columns()
-        columns.parent_start[last] = laid.page[number].parents
-        columns.op_start[last] = laid.page[number].ops
-        columns.text_start[last] = laid.page[number].text
-        laid.unfold(last, self.count, &columns)
-        graph.take_chain(laid, number, other, folds, self.sessions, self.authors, self.messages, self.near, vet)
-        text.trade(shown)
+        laid.part(folds, other)
+        graph.take_chain(laid, other, folds, self.sessions, self.authors, self.messages, self.near, vet)
+        trade(text, shown)
         return True
 
     cdef int bare(self) except -1:
@@ -566,30 +548,19 @@ cdef class _Pack:
         return 0
 
 
-cdef int64_t zeros(Column column, int64_t count) noexcept nogil:
-    """How many of a column's values are 0."""
+cdef int64_t alike_to(int64_t value, Column column, int64_t count) noexcept nogil:
+    """How many of a column's values are that one."""
     cdef int64_t found = 0, some
     while count:
         some = alike(&column)
         count -= some
-        if run_of(&column, some) == 0:
+        if run_of(&column, some) == value:
             found += some
     return found
 
 
 cdef int by_number(const void *a, const void *b) noexcept nogil:
     return (<const int32_t *>a)[0] - (<const int32_t *>b)[0]
-
-
-cdef bint are_ones(Column column, int64_t count) noexcept nogil:
-    """Whether all of a column's values are 1."""
-    cdef int64_t some
-    while count:
-        some = alike(&column)
-        count -= some
-        if run_of(&column, some) != 1:
-            return False
-    return True
 
 
 def read_columns(EventGraph graph not None, bytes known not None, bytes rest=None, *, bint stubs=False, vet=None,

@@ -31,8 +31,8 @@ cdef class Criticals(EventLog):
     cdef int need_head(self) except -1
     cdef int take_in(self, Py_ssize_t stop, list sessions, list authors, dict messages, list near,
                      object vet) except -1
-    cdef int take_chain(self, Stretch laid, Py_ssize_t pages, Entries other, Folds folds, list sessions,
-                        list authors, dict messages, list near, object vet) except -1
+    cdef int take_chain(self, Stretch laid, Entries other, Folds folds, list sessions, list authors,
+                        dict messages, list near, object vet) except -1
     cdef int take_events(self, Py_ssize_t stop) except -1
     cdef void place_head(self, Py_ssize_t event) noexcept
     cdef list still_critical(self, Py_ssize_t event, Py_ssize_t *interval, int64_t *end)

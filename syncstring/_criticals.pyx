@@ -149,12 +149,12 @@ cdef class Criticals(EventLog):
             PyMem_Free(critical)
         return 0
 
-    cdef int take_chain(self, Stretch laid, Py_ssize_t pages, Entries other, Folds folds, list sessions,
-                        list authors, dict messages, list near, object vet) except -1:
+    cdef int take_chain(self, Stretch laid, Entries other, Folds folds, list sessions, list authors,
+                        dict messages, list near, object vet) except -1:
         """Be the chain that was surveyed, having had no event: `folds` are its first pages, `other` has the columns
         of what comes then. Names, messages and `vet` as in `take_in`; what raises leaves the graph empty."""
         cdef Py_ssize_t event, i, first = other.folded, stop = laid.count
-        cdef Writer *writers = laid.writers + pages * laid.table
+        cdef Writer *writers = laid.writers + (laid.pages - 1) * laid.table
         cdef Lane lane
         cdef bint done = False
         self.need_marks(stop)

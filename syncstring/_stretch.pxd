@@ -2,7 +2,8 @@
 
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
-from syncstring._folds cimport Columns, Laid, Page
+from syncstring._entries cimport Entries
+from syncstring._folds cimport Columns, Folds, Laid, Page
 from syncstring._runs cimport Column
 from syncstring._text cimport TextBuffer, TextPool
 
@@ -31,6 +32,9 @@ cdef struct Place:
     int64_t ops, text                  # where the next one's begin
 
 
+cdef void trade(TextBuffer a, TextBuffer b) noexcept
+
+
 cdef class Stretch(Laid):
     cdef bytes known, rest             # the sections, which the columns lie in
     cdef TextPool pool
@@ -46,6 +50,7 @@ cdef class Stretch(Laid):
     cdef Py_ssize_t pages
 
     cdef bint survey(self, Place *start, TextBuffer text, list near) except -1
+    cdef int part(self, Folds folds, Entries other) except -1
     cdef bint read(self, Place *p, Writer *writers, Py_ssize_t event, Py_ssize_t stop, Columns *c, TextBuffer text,
                    list near) except -1
     cdef bint when(self, Place *p, Py_ssize_t event, Py_ssize_t stop, int64_t *least, Columns *c) noexcept

@@ -15,19 +15,13 @@ from cpython.mem cimport PyMem_Free
 from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.string cimport memcpy
 
-from syncstring._folds cimport PAGE, Columns, Laid, Page
+from syncstring._entries cimport DELETE, INSERT, JUDGED, KEEP, Entries
+from syncstring._folds cimport PAGE, Columns, Folds, Laid, Page
 from syncstring._memory cimport grown
 from syncstring._runs cimport Column, alike, next_of, run_of
 from syncstring._text cimport TextBuffer, TextPool
 
 __all__ = []
-
-# Operations and verdicts, as `_entries` has them.
-cdef enum:
-    KEEP = 0
-    INSERT = 1
-    DELETE = 2
-    JUDGED = 2
 
 cdef enum:
     NEAR_A_ROW = 6000                  # as in `_columns`
@@ -46,8 +40,18 @@ cdef inline int64_t steps(Column *a, Column *b, int64_t most) noexcept nogil:
     return min(most, min(alike(a), alike(b)))
 
 
+cdef void trade(TextBuffer a, TextBuffer b) noexcept:
+    """Let each have the other's text."""
+    a.kind, b.kind = b.kind, a.kind
+    a.data, b.data = b.data, a.data
+    a.capacity, b.capacity = b.capacity, a.capacity
+    a.gap_start, b.gap_start = b.gap_start, a.gap_start
+    a.gap_end, b.gap_end = b.gap_end, a.gap_end
+
+
 @cython.final
 cdef class Stretch(Laid):
+    """The events 0 up to `count`, each on the one before, as a pack's columns say them."""
 
     def __dealloc__(self):
         PyMem_Free(self.session)
@@ -59,11 +63,12 @@ cdef class Stretch(Laid):
         PyMem_Free(self.writers)
 
     cdef bint survey(self, Place *start, TextBuffer text, list near) except -1:
-        """Judge all that is said from `start` on, and do it to an empty text; whether it is plain and right. `near`
-        gets the events whose rows may be too long. O(n), and less where columns are alike."""
+        """Judge all that is said, from where columns start, and do it to an empty text; whether it is plain and right.
+        `near` gets the events whose rows may be too long. O(n), and less where columns are alike."""
         cdef Py_ssize_t number, i
         cdef Place place = start[0]
         cdef Writer *writers
+        place.whole, place.rest, place.newest, place.size, place.ops, place.text = 0, -1, 0, 0, 0, 0
         self.pages = (self.count + PAGE - 1) // PAGE
         self.page = <Page *>grown(NULL, self.pages + 1, sizeof(Page))
         self.places = <Place *>grown(NULL, self.pages, sizeof(Place))
@@ -82,6 +87,20 @@ cdef class Stretch(Laid):
             self.page[number].newest = place.newest
         self.page[self.pages] = Page(self.count, 0, 0, self.count - 1, place.ops, place.text)
         return place.begun == 0 and place.others == 0 and place.text == self.pool.length
+
+    cdef int part(self, Folds folds, Entries other) except -1:
+        """Lay all pages but the last into new folds, and write the last into new columns: who goes on from here looks
+        at the newest."""
+        cdef Page *last = self.page + self.pages - 1
+        cdef Columns columns
+        folds.lay(self, self.page, self.pages - 1)
+        other.lay(last.first, last.parents, last.ops, self.count + PAGE, self.count + PAGE, last[1].ops + 2 * PAGE)
+        columns = other.all_columns()
+        columns.parent_start[last.first] = last.parents
+        columns.op_start[last.first] = last.ops
+        columns.text_start[last.first] = last.text
+        self.unfold(last.first, self.count, &columns)
+        return 0
 
     cdef void unfold(self, Py_ssize_t first, Py_ssize_t stop, Columns *columns) noexcept:
         cdef Py_ssize_t number = first // PAGE

@@ -22,7 +22,6 @@ cdef class TextBuffer:
     # Replace `delete` code points at `pos` by `count` of width `kind` at `data`; range checked by the caller.
     cdef int put(self, Py_ssize_t pos, Py_ssize_t delete, int kind, const void *data, Py_ssize_t count) except -1
     cdef int edit(self, Py_ssize_t pos, Py_ssize_t delete, str insert) except -1
-    cdef void trade(self, TextBuffer other) noexcept
     cdef int reserve(self, str insert) except -1
 
 

@@ -322,14 +322,6 @@ cdef class TextBuffer:
             raise MemoryError
         return 0
 
-    cdef void trade(self, TextBuffer other) noexcept:
-        """Have its text, and it this one's."""
-        self.kind, other.kind = other.kind, self.kind
-        self.data, other.data = other.data, self.data
-        self.capacity, other.capacity = other.capacity, self.capacity
-        self.gap_start, other.gap_start = other.gap_start, self.gap_start
-        self.gap_end, other.gap_end = other.gap_end, self.gap_end
-
     def splice(self, pos, delete, str insert not None):
         """Replace the `delete` code points at `pos` by `insert`; out of range raises `PatchError`."""
         cdef Py_ssize_t at = PyNumber_AsSsize_t(pos, NULL)
