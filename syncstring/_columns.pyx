@@ -16,11 +16,14 @@ from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.stdlib cimport qsort
 
-from syncstring._entries cimport DELETE, INSERT, JUDGED, KEEP
+from syncstring._entries cimport DELETE, INSERT, JUDGED, KEEP, Entries
+from syncstring._folds cimport PAGE, Folds
 from syncstring._graph cimport EventGraph
 from syncstring._memory cimport grown
 from syncstring._runs cimport Bytes, Column, alike, bounded, count_of, end_of, next_of, number_of
 from syncstring._runs cimport numbers_of, open_column, run_of, text_of
+from syncstring._stretch cimport MOST_SESSIONS, Place, Shape, Stretch, Writer, trade
+from syncstring._text cimport TextBuffer
 
 __all__ = ["read_columns"]
 
@@ -46,16 +49,6 @@ cdef extern from *:
     const int64_t WILD_TIME
     const int64_t WILD_STEP
     const int64_t ENDLESS              # above any text's length
-
-cdef struct Shape:
-    const uint8_t *kinds
-    Py_ssize_t length
-
-cdef struct Writer:
-    # What is remembered of a session from one patch to its next.
-    int64_t end                        # where its last edit ended
-    int64_t drift                      # wall less whole milliseconds
-    int32_t author                     # -1: none yet
 
 
 cdef str session_of(Bytes *data):
@@ -95,6 +88,12 @@ cdef class _Pack:
     cdef Shape *shapes
     cdef uint8_t *kinds
     cdef list near                     # events whose rows may be too long
+    cdef list names, people            # of the tables, as they stand there
+    cdef Place at                      # where the columns begin, with those of parents:
+    cdef Column numbers, distances
+    cdef Bytes far                     # numbers of parents outside
+    cdef Py_ssize_t total, forms
+    cdef str text
 
     def __dealloc__(self):
         PyMem_Free(self.session)
@@ -124,55 +123,60 @@ cdef class _Pack:
             numbers[0][i] = number
         return 0
 
-    cdef int read_graph(self, Bytes *data, bint stubs) except -1:
-        cdef EventGraph graph = self.graph
-        cdef Py_ssize_t i, total, n
-        cdef int64_t table, others
-        cdef Column lanes, milliseconds, rests, numbers, distances
-        cdef Bytes far
-        cdef list names, times
+    cdef int open_graph(self, Bytes *data) except -1:
+        """Find where in the first section everything lies, and that it is all there."""
+        cdef Py_ssize_t i, n
+        cdef int64_t others
+        cdef list times
         self.count = n = count_of(data, MAX_PATCHES)
-        table = count_of(data, min(n, data.stop - data.at))
-        names = sessions_of(data, table)
-        open_column(data, n, &lanes)
-        open_column(data, n, &milliseconds)
-        open_column(data, n, &rests)
-        open_column(data, n, &numbers)
+        self.names = sessions_of(data, count_of(data, min(n, data.stop - data.at)))
+        open_column(data, n, &self.at.lanes)
+        open_column(data, n, &self.at.milliseconds)
+        open_column(data, n, &self.at.rests)
+        open_column(data, n, &self.numbers)
         others = bounded(data)
         times = numbers_of(data, others)
         self.outside = list(zip(times, sessions_of(data, others)))
         for i in range(others):
             if not 1 <= times[i] <= MAX_TIME or i and not self.outside[i - 1] < self.outside[i]:
                 raise ValueError(f"{self.outside[i]} among the parents outside, which ascend")
-        total = count_of(data, MAX_COLUMN)
-        open_column(data, total, &distances)
-        far = data[0]
-        for i in range(zeros(distances, total)):
+        self.total = count_of(data, MAX_COLUMN)
+        open_column(data, self.total, &self.distances)
+        self.far = data[0]
+        for i in range(alike_to(0, self.distances, self.total)):
             number_of(data)
         end_of(data)
+        return 0
+
+    cdef int read_graph(self, bint stubs) except -1:
+        cdef EventGraph graph = self.graph
+        cdef Py_ssize_t i, n = self.count, others = len(self.outside), oldest = graph.length
         # All is as long as it should be: from here on memory is taken for patches.
         self.strangers = <int32_t *>grown(NULL, max(1, others), sizeof(int32_t))
         if stubs:
             for i in range(others):
-                graph.append(times[i], self.outside[i][1], (), (), "", 0)
+                graph.append(self.outside[i][0], self.outside[i][1], (), (), "", 0)
         self.first = graph.length
         for i in range(others):
-            event = graph.find(times[i], self.outside[i][1])
+            event = graph.find(*self.outside[i])
             if event < 0:
                 raise LookupError(f"its parent {self.outside[i]} isn't here")
             self.strangers[i] = event
+            oldest = min(oldest, <Py_ssize_t>event)
+        if oldest < graph.folded or n >= MANY:
+            graph.unfold()
         self.length = self.first + n
         if self.length > 0x7fffffff:
             raise MemoryError("a history holds at most 2^31 patches")
         graph.make_room(self.length, n >= MANY)
         graph.need_marks(self.length)
-        graph.need_parents(graph.parent_start[self.first] + total)
+        graph.need_parents(graph.parent_start[self.first] + self.total)
         self.sessions = []
-        self.number(names, graph.session_index, self.sessions, &self.session)
+        self.number(self.names, graph.session_index, self.sessions, &self.session)
         self.named = len(graph.session_index) + len(self.sessions)
-        self.read_lanes(&lanes, table)
-        self.read_times(&milliseconds, &rests)
-        self.read_parents(&numbers, &distances, total, &far, others)
+        self.read_lanes(&self.at.lanes, len(self.names))
+        self.read_times(&self.at.milliseconds, &self.at.rests)
+        self.read_parents(&self.numbers, &self.distances, self.total, &self.far, others)
         return 0
 
     cdef int read_lanes(self, Column *lanes, int64_t table) except -1:
@@ -286,40 +290,39 @@ cdef class _Pack:
 
     # --- the body -----------------------------------------------------------------------------------------
 
-    cdef int read_body(self, Bytes *data) except -1:
-        cdef EventGraph graph = self.graph
+    cdef int open_body(self, Bytes *data) except -1:
         cdef Py_ssize_t i
-        cdef int64_t table, shapes, some
-        cdef Column by, walls, kinds, firsts, counts
-        cdef list names
-        cdef str text
-        table = count_of(data, min(self.count, data.stop - data.at))
-        names = []
-        for i in range(table):
-            names.append(text_of(data, MAX_AUTHOR, "an author"))
-        open_column(data, self.count, &by)
-        open_column(data, self.count, &walls)
+        self.people = []
+        for i in range(count_of(data, min(self.count, data.stop - data.at))):
+            self.people.append(text_of(data, MAX_AUTHOR, "an author"))
+        open_column(data, self.count, &self.at.by)
+        open_column(data, self.count, &self.at.walls)
         self.read_messages(data)
-        shapes = self.read_shapes(data)
-        open_column(data, self.count, &kinds)
-        some = count_of(data, self.count)
-        open_column(data, some, &firsts)
+        self.forms = self.read_shapes(data)
+        open_column(data, self.count, &self.at.kinds)
+        self.at.begun = count_of(data, self.count)
+        open_column(data, self.at.begun, &self.at.firsts)
         self.near = []
-        i = count_of(data, MAX_COLUMN)
-        open_column(data, i, &counts)
-        text = text_of(data, data.stop - data.at, "a text")
+        self.at.others = count_of(data, MAX_COLUMN)
+        open_column(data, self.at.others, &self.at.counts)
+        self.text = text_of(data, data.stop - data.at, "a text")
         end_of(data)
+        return 0
+
+    cdef int read_body(self) except -1:
+        cdef EventGraph graph = self.graph
+        cdef Py_ssize_t some = self.at.begun, i = self.at.others
         # As above.
         graph.need_ops(graph.op_start[self.first] + some + i, self.count >= MANY)
         self.writers = <Writer *>PyMem_Calloc(max(1, self.named), sizeof(Writer))
         if self.writers == NULL:
             raise MemoryError
         self.authors = []
-        self.number(names, graph.author_index, self.authors, &self.author)
-        self.read_walls(&by, &walls, table)
-        self.read_ops(&kinds, shapes, &firsts, some, &counts, i, len(text))
+        self.number(self.people, graph.author_index, self.authors, &self.author)
+        self.read_walls(&self.at.by, &self.at.walls, len(self.people))
+        self.read_ops(&self.at.kinds, self.forms, &self.at.firsts, some, &self.at.counts, i, len(self.text))
         graph.pool.length = graph.text_start[self.first]
-        graph.pool.add(text)
+        graph.pool.add(self.text)
         return 0
 
     cdef int read_messages(self, Bytes *data) except -1:
@@ -338,8 +341,8 @@ cdef class _Pack:
         """The table of shapes, as kinds of operations; how many there are."""
         cdef int64_t table = count_of(data, min(self.count, data.stop - data.at)), i, j, size
         cdef uint8_t *kind
-        self.shapes = <Shape *>grown(NULL, max(1, table), sizeof(Shape))
-        self.kinds = kind = <uint8_t *>grown(NULL, data.stop - data.at + 1, 1)
+        self.shapes = <Shape *>grown(self.shapes, max(1, table), sizeof(Shape))
+        self.kinds = kind = <uint8_t *>grown(self.kinds, data.stop - data.at + 1, 1)
         for i in range(table):
             size = bounded(data)
             if size > MAX_OPERATIONS:
@@ -487,6 +490,47 @@ cdef class _Pack:
             raise ValueError(f"{some + others} counts and {text - place} code points belong to no patch")
         return 0
 
+    # --- a chain that nobody need read yet ------------------------------------------------------------------
+
+    cdef bint is_chain(self) noexcept:
+        """Whether it is a chain of more than a page that begins a history."""
+        cdef Column numbers = self.numbers
+        return self.graph.length == 0 and self.count > PAGE and 0 < len(self.names) <= MOST_SESSIONS and \
+            not self.outside and self.total == self.count - 1 and next_of(&numbers) == 0 and \
+            alike_to(1, numbers, self.total) == self.total == alike_to(1, self.distances, self.total)
+
+    cdef bint stretch(self, bytes known, bytes rest, TextBuffer text, object vet) except -1:
+        """Take it in as it lies, and let the text, an empty one, be that after it; whether that was done. What isn't
+        plain is left to those who read column by column."""
+        cdef EventGraph graph = self.graph
+        cdef Stretch laid = Stretch.__new__(Stretch)
+        cdef Entries other = Entries.__new__(Entries)
+        cdef Folds folds = Folds()
+        cdef TextBuffer shown = TextBuffer()
+        cdef Bytes data
+        data.at = <const uint8_t *>rest
+        data.stop = data.at + len(rest)
+        try:
+            self.open_body(&data)
+        except ValueError:
+            return False
+        if len(set(self.names)) < len(self.names) or len(set(self.people)) < len(self.people):
+            return False
+        self.sessions, self.authors = [], []
+        self.number(self.names, graph.session_index, self.sessions, &laid.session)
+        self.number(self.people, graph.author_index, self.authors, &laid.author)
+        laid.known, laid.rest, laid.pool, laid.count = known, rest, graph.pool, self.count
+        laid.table, laid.named, laid.forms = len(self.names), len(self.people), self.forms
+        laid.shapes, laid.kinds, self.shapes, self.kinds = self.shapes, self.kinds, NULL, NULL
+        graph.pool.length = 0
+        graph.pool.add(self.text)
+        if not laid.survey(&self.at, shown, self.near):
+            return False
+        laid.part(folds, other)
+        graph.take_chain(laid, other, folds, self.sessions, self.authors, self.messages, self.near, vet)
+        trade(text, shown)
+        return True
+
     cdef int bare(self) except -1:
         """Patches of which the graph alone was read: empty ones by nobody."""
         cdef EventGraph graph = self.graph
@@ -504,13 +548,13 @@ cdef class _Pack:
         return 0
 
 
-cdef int64_t zeros(Column column, int64_t count) noexcept nogil:
-    """How many of a column's values are 0."""
+cdef int64_t alike_to(int64_t value, Column column, int64_t count) noexcept nogil:
+    """How many of a column's values are that one."""
     cdef int64_t found = 0, some
     while count:
         some = alike(&column)
         count -= some
-        if run_of(&column, some) == 0:
+        if run_of(&column, some) == value:
             found += some
     return found
 
@@ -519,27 +563,33 @@ cdef int by_number(const void *a, const void *b) noexcept nogil:
     return (<const int32_t *>a)[0] - (<const int32_t *>b)[0]
 
 
-def read_columns(EventGraph graph not None, bytes known not None, bytes rest=None, *, bint stubs=False, vet=None):
+def read_columns(EventGraph graph not None, bytes known not None, bytes rest=None, *, bint stubs=False, vet=None,
+                 TextBuffer text=None):
     """Append a pack's patches to a graph, from its sections' bytes; the first event is returned.
 
     `known` is the section with ids and parents, `rest` all else; without it the patches are empty ones.
     Parents outside of the pack must be in the graph; with `stubs` they are appended first, as empty events.
     `vet(event)` is asked of events whose rows may be too long, when all is in place, and may raise.
+    With a `text`, an empty one, a long chain that begins a history may be left as it lies, its first events
+    folded; where some are, `text` is the one after it.
     `ValueError` says what is wrong with the sections; `LookupError` that a parent isn't here. Then, and where
     memory runs out, the graph is as it was, stubs apart.
     """
     cdef _Pack pack = _Pack.__new__(_Pack)
     cdef Bytes data
     pack.graph = graph
-    graph.unfold()
     data.at = <const uint8_t *>known
     data.stop = data.at + len(known)
-    pack.read_graph(&data, stubs)
+    pack.open_graph(&data)
+    if text is not None and rest is not None and pack.is_chain() and pack.stretch(known, rest, text, vet):
+        return 0
+    pack.read_graph(stubs)
     if rest is None:
         pack.bare()
     else:
         data.at = <const uint8_t *>rest
         data.stop = data.at + len(rest)
-        pack.read_body(&data)
+        pack.open_body(&data)
+        pack.read_body()
     graph.take_in(pack.length, pack.sessions, pack.authors, pack.messages, pack.near, vet)
     return pack.first

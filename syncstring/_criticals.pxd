@@ -2,7 +2,10 @@
 
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
+from syncstring._entries cimport Entries
 from syncstring._events cimport EventLog
+from syncstring._folds cimport Folds
+from syncstring._stretch cimport Stretch
 
 
 cdef class Criticals(EventLog):
@@ -28,6 +31,8 @@ cdef class Criticals(EventLog):
     cdef int need_head(self) except -1
     cdef int take_in(self, Py_ssize_t stop, list sessions, list authors, dict messages, list near,
                      object vet) except -1
+    cdef int take_chain(self, Stretch laid, Entries other, Folds folds, list sessions, list authors,
+                        dict messages, list near, object vet) except -1
     cdef int take_events(self, Py_ssize_t stop) except -1
     cdef void place_head(self, Py_ssize_t event) noexcept
     cdef list still_critical(self, Py_ssize_t event, Py_ssize_t *interval, int64_t *end)

@@ -14,9 +14,12 @@ from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.string cimport memcpy, memmove
 
-from syncstring._entries cimport FAR, JUDGED, NEAR
+from syncstring._entries cimport FAR, JUDGED, NEAR, Entries
 from syncstring._events cimport EventLog
+from syncstring._folds cimport Folds
+from syncstring._lane cimport Lane
 from syncstring._memory cimport grown
+from syncstring._stretch cimport Stretch, Writer
 
 __all__ = ["Criticals"]
 
@@ -144,6 +147,53 @@ cdef class Criticals(EventLog):
                 self.widest = start
             PyMem_Free(head)
             PyMem_Free(critical)
+        return 0
+
+    cdef int take_chain(self, Stretch laid, Entries other, Folds folds, list sessions, list authors,
+                        dict messages, list near, object vet) except -1:
+        """Be the chain that was surveyed, having had no event: `folds` are its first pages, `other` has the columns
+        of what comes then. Names, messages and `vet` as in `take_in`; what raises leaves the graph empty."""
+        cdef Py_ssize_t event, i, first = other.folded, stop = laid.count
+        cdef Writer *writers = laid.writers + (laid.pages - 1) * laid.table
+        cdef Lane lane
+        cdef bint done = False
+        self.need_marks(stop)
+        self.need_head()
+        self.name(sessions, authors)
+        for i in range(laid.table):
+            (<Lane>self.lanes[laid.session[i]]).reserve(stop - first)
+        try:
+            # Nothing fails in this block, and nothing of it was seen before.
+            self.trade(other)
+            self.folds = folds
+            for i in range(laid.table):
+                lane = <Lane>self.lanes[laid.session[i]]
+                lane.gone, lane.newest = writers[i].gone, writers[i].newest
+            for event in range(first, stop):
+                lane = <Lane>self.lanes[self.session[event]]
+                lane.event[lane.length] = <int32_t>event
+                lane.length += 1
+            self.length, self.heads_length = stop, 1
+            self.head[0] = <int32_t>(stop - 1)
+            self.critical_last[0] = stop
+
+            self.messages.update(messages)
+            for number in near:
+                vet(number)
+            self.fold_at = stop + FAR
+            self.looks = 0
+            done = True
+        finally:
+            if not done:
+                for lane in self.lanes:
+                    lane.length = lane.gone = 0
+                for number in messages:
+                    self.messages.pop(number, None)
+                if self.folded:
+                    self.trade(other)
+                self.folds = self.page = None
+                self.length = self.heads_length = self.ordered = self.widest = 0
+                self.criticals, self.critical_last[0] = 1, 0
         return 0
 
     cdef int take_events(self, Py_ssize_t stop) except -1:

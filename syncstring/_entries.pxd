@@ -78,6 +78,7 @@ cdef class Entries:
     cdef int lay(self, Py_ssize_t folded, int64_t parents_gone, int64_t ops_gone,
                  Py_ssize_t room, int64_t parents_room, int64_t ops_room) except -1
     cdef void swap(self, Entries other) noexcept
+    cdef void trade(self, Entries other) noexcept
     cdef Columns all_columns(self) noexcept
     cdef bint fold(self, Py_ssize_t stop, Py_ssize_t room) except -1
     cdef int unfold(self) except -1

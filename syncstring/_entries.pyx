@@ -285,6 +285,13 @@ cdef class Entries:
         cdef int32_t session
         cdef Lane lane
         cdef dict ragged = {}
+        if self.folded:
+            for event in range(start, stop):
+                lane = <Lane>self.lanes[self.session[event]]
+                if lane.gone and self.time[event] <= lane.newest:
+                    self.unfold()
+                    break
+            event = start
         while event < stop:
             session = self.session[event]
             last = event
@@ -363,11 +370,22 @@ cdef class Entries:
         for i in range(COLUMNS):
             memcpy(<char *>theirs[i][0] + first * width[i], <char *>mine[i][0] + first * width[i],
                    (stop - first) * width[i])
-            mine[i][0], theirs[i][0] = theirs[i][0], mine[i][0]
         first, stop = max(self.parents_gone, other.parents_gone), min(self.parents_capacity, other.parents_capacity)
         memcpy(other.parents + first, self.parents + first, (stop - first) * sizeof(int32_t))
         first, stop = max(self.ops_gone, other.ops_gone), min(self.ops_capacity, other.ops_capacity)
         memcpy(other.ops + first, self.ops + first, (stop - first) * sizeof(int64_t))
+        self.trade(other)
+
+    cdef void trade(self, Entries other) noexcept:
+        """Take over another's columns; it has ours then."""
+        cdef void **mine[COLUMNS]
+        cdef void **theirs[COLUMNS]
+        cdef Py_ssize_t width[COLUMNS]
+        cdef int i
+        self.columns(mine, width)
+        other.columns(theirs, width)
+        for i in range(COLUMNS):
+            mine[i][0], theirs[i][0] = theirs[i][0], mine[i][0]
         self.parents, other.parents = other.parents, self.parents
         self.ops, other.ops = other.ops, self.ops
         self.ops_block, other.ops_block = other.ops_block, self.ops_block

@@ -25,12 +25,19 @@ cdef struct Page:
     int64_t parents, ops, text         # where the first event's begin
 
 
+cdef class Laid:
+    # Events that lie elsewhere. It takes no memory and can't fail to write those from `first`, where a page begins,
+    # up to `stop`; where `first` begins in the columns is there already.
+    cdef void unfold(self, Py_ssize_t first, Py_ssize_t stop, Columns *columns) noexcept
+
+
 cdef class Folds:
     cdef readonly Py_ssize_t stop      # the events before this one are folded
-    cdef list pages                    # bytes of each
+    cdef list pages                    # bytes of each, or where it is laid
     cdef Page *page                    # as many and one more, which says where the last ends
     cdef Py_ssize_t room
 
+    cdef int lay(self, Laid laid, const Page *page, Py_ssize_t count) except -1
     cdef int fold(self, const Columns *columns, Py_ssize_t stop) except -1
     cdef void unfold(self, Py_ssize_t number, Columns *columns) noexcept
     cdef Py_ssize_t page_of(self, Py_ssize_t event) noexcept

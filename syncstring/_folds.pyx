@@ -15,7 +15,7 @@ cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Free
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from syncstring._memory cimport grown
 
@@ -210,6 +210,13 @@ cdef const uint8_t *unfold_event(const uint8_t *at, Columns *c, Py_ssize_t event
     return at
 
 
+cdef class Laid:
+    """Events of which somebody else knows where they lie, and how they are written to columns."""
+
+    cdef void unfold(self, Py_ssize_t first, Py_ssize_t stop, Columns *columns) noexcept:
+        pass
+
+
 @cython.final
 cdef class Folds:
     """The events before `stop`, folded."""
@@ -222,6 +229,16 @@ cdef class Folds:
 
     def __dealloc__(self):
         PyMem_Free(self.page)
+
+    cdef int lay(self, Laid laid, const Page *page, Py_ssize_t count) except -1:
+        """Begin with so many pages that lie elsewhere, and one more that says where the last of them ends."""
+        if count + 1 > self.room:
+            self.page = <Page *>grown(self.page, count + 1, sizeof(Page))
+            self.room = count + 1
+        self.pages = [laid] * count
+        memcpy(self.page, page, (count + 1) * sizeof(Page))
+        self.stop = page[count].first
+        return 0
 
     cdef int fold(self, const Columns *columns, Py_ssize_t stop) except -1:
         """Take in the events up to `stop` as well. O(1) an operation; if memory runs out, nothing is done. Nothing
@@ -266,13 +283,18 @@ cdef class Folds:
     cdef void unfold(self, Py_ssize_t number, Columns *columns) noexcept:
         """Write a page's events to columns that have room for them."""
         cdef Page *page = self.page + number
-        cdef const uint8_t *at = <const uint8_t *>PyBytes_AS_STRING(self.pages[number])
+        cdef object folded = self.pages[number]
+        cdef const uint8_t *at
         cdef Py_ssize_t event = page.first, end = page[1].first
         cdef Before before
         memset(&before, 0, sizeof(Before))
         columns.parent_start[event] = page.parents
         columns.op_start[event] = page.ops
         columns.text_start[event] = page.text
+        if not isinstance(folded, bytes):
+            (<Laid>folded).unfold(event, end, columns)
+            return
+        at = <const uint8_t *>PyBytes_AS_STRING(folded)
         for event in range(event, end):
             at = unfold_event(at, columns, event, &before)
 

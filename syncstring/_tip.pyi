@@ -33,9 +33,10 @@ class Tip:
         The splices returned, in order, turn the buffer's text before the call into its text after it; what is
         typed or deleted in a row is one. Where memory runs out, nothing was taken in.
         """
-    def begin(self) -> None:
+    def begin(self, taken: int = 0, text: str = "") -> None:
         """`advance` for the first time, where nobody asks what it did: a chain that the history begins with
-        is replayed without a log, in a quarter of the time. Where memory runs out, `taken` tells how far."""
+        is replayed without a log, in a quarter of the time. Where the text of a critical prefix is known, of
+        `taken` events, only what comes after it is. Where memory runs out, `taken` tells how far."""
     def show(self, log: SpliceLog) -> None:
         """Do to the buffer what `ahead` found, the graph being what it was then. All or nothing."""
     def ahead(self) -> SpliceLog:

@@ -44,12 +44,16 @@ cdef class Tip:
         self.put(log)
         return log
 
-    def begin(self):
-        cdef Py_ssize_t end = self.graph.chain_end(0)
+    def begin(self, Py_ssize_t taken=0, str text not None=""):
+        cdef Py_ssize_t end
         cdef TextBuffer buffer
+        if not 0 <= taken <= self.graph.length or self.graph.critical_below(taken) != taken:
+            raise IndexError(f"no critical prefix of {taken} among {self.graph.length} events")
+        end = max(taken, self.graph.chain_end(taken))
         if self.taken == 0 and end > 0:
-            buffer = TextBuffer()
-            replay_linear(self.graph, 0, end, buffer)
+            buffer = TextBuffer(text)
+            if end > taken:
+                replay_linear(self.graph, taken, end, buffer)
             self.buffer = buffer
             self.taken = end
         self.put(self.look())

@@ -370,7 +370,7 @@ class Document(Shown):
             there = self._stands_in(whole)
         whole.rebuilds = self.history.rebuilds + 1
         known = whole.merge.between(whole.events(self.heads), whole.graph.heads) if there else None
-        self._derive(whole.graph, known)
+        self._derive(whole.graph, known, whole.merge.known_text())
         self.history = self._timeline.history = whole
         return self._show()
 

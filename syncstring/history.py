@@ -21,6 +21,7 @@ from syncstring import pack
 from syncstring._graph import EventGraph
 from syncstring._patch import Splice
 from syncstring._placed import Placed
+from syncstring._text import TextBuffer
 from syncstring.errors import (
     ConflictingPatch,
     HistoryTruncated,
@@ -102,11 +103,16 @@ class History(Placed):
         be in one all the same. Of two contents in packs the later one counts. Raises what `pack.decode` does.
         O(n); no object is made for a packed patch."""
         sections = list(packs)
-        graph = EventGraph()
+        graph, text = EventGraph(), TextBuffer()
+        count = 0  # events that the text is of
         try:
             for known, body in sections:
-                pack.append(graph, known, body)
+                pack.append(graph, known, body, None if len(graph) else text)
+                if graph.folded and not count:
+                    count = len(graph)
             history = cls.of_graph(graph)
+            if count:
+                history.merge.keep(count, str(text))
         except LookupError:  # packs overlap, or one is missing
             packed = (patch for known, body in sections for patch in pack.decode(known, body))
             history = cls({patch.id: patch for patch in packed}.values())

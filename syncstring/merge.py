@@ -106,12 +106,24 @@ class Merge:
             self._keep(n, result)
         return result
 
+    def keep(self, n: int, text: str) -> None:
+        """Know the text of the first n events: for who found it on the way, when these were all."""
+        self._looked_at = max(self._looked_at, n)
+        self._keep(n, text)
+
     def _keep(self, n: int, text: str) -> None:
         """Make a checkpoint; together they hold at most twice the longest text's length."""
         self._checkpoints[n] = text
         room = 2 * max(len(kept) for kept in self._checkpoints.values())
         while sum(len(kept) for kept in self._checkpoints.values()) > room:
             self._checkpoints.popitem(last=False)
+
+    def known_text(self) -> tuple[int, str]:
+        """The longest critical prefix whose text is kept, and that text; else none, and the empty one."""
+        self._forget_late()
+        known = (n for n in self._checkpoints if self.graph.critical_floor(n) == n)
+        n = max(known, default=0)
+        return n, self._checkpoints.get(n, "")
 
     def splices(self, n: int) -> list[Splice]:
         """The splices from the text of the first n - 1 events to that of the first n."""

@@ -23,6 +23,7 @@ from syncstring._columns import read_columns
 from syncstring._graph import EventGraph
 from syncstring._patch import MAX_COUNT
 from syncstring._runs import read_numbers, read_text
+from syncstring._text import TextBuffer
 from syncstring.errors import CorruptStore, PatchError, SyncstringError, UnsupportedVersion
 from syncstring.patch import Id, Patch
 
@@ -160,24 +161,29 @@ def pieces(patches: Iterable[Patch], size: int = PACK_SIZE) -> Iterator[list[Pat
         yield piece
 
 
-def append(graph: EventGraph, known: bytes, rest: bytes) -> range:
+def append(graph: EventGraph, known: bytes, rest: bytes, text: TextBuffer | None = None) -> range:
     """Append a pack's patches to a graph, from its two sections; their events are returned.
 
     The packs before it are in the graph. `CorruptStore` and `UnsupportedVersion` as `decode_graph` raises
     them; `LookupError` where a parent isn't in the graph, or a patch is already: then one pack is missing or
     two overlap. Whatever is raised, the graph is as it was. No object is made for a patch. O(n).
+
+    With an empty `text`, a pack that is one chain and begins the history may be left as it lies, its first
+    events folded: then that is the text after it.
     """
     with _Blame("graph", known):
         raw = _unpacked(known)
     with _Blame("body", rest):
-        return _events(graph, raw, _unpacked(rest))
+        return _events(graph, raw, _unpacked(rest), text=text)
 
 
-def _events(graph: EventGraph, known: bytes, rest: bytes | None, stubs: bool = False) -> range:
+def _events(
+    graph: EventGraph, known: bytes, rest: bytes | None, stubs: bool = False, text: TextBuffer | None = None
+) -> range:
     """Append all that is said of a pack's patches, or who they are alone; before them, as `stubs`, parents
     outside."""
     try:
-        first = read_columns(graph, known, rest, stubs=stubs, vet=partial(_vet, graph))
+        first = read_columns(graph, known, rest, stubs=stubs, vet=partial(_vet, graph), text=text)
     except LookupError:
         if not stubs:
             raise

@@ -173,15 +173,18 @@ class Shown(Keys):
         self._next = Next(self._tip, self._tip.buffer, log, splices, self._moves(splices))
         return splices
 
-    def _derive(self, graph: EventGraph, known: list[Splice] | None = None) -> list[Splice]:
-        """The history is, or will be, another one: derive anew everything that is derived. O(history).
+    def _derive(
+        self, graph: EventGraph, known: list[Splice] | None = None, start: tuple[int, str] = (0, "")
+    ) -> list[Splice]:
+        """The history is, or will be, another one: derive anew everything that is derived. O(history), or
+        what comes after a critical prefix of it whose text is handed in.
 
         Where it isn't `known` what that changes, two texts are compared, in which equal letters may be taken
         for each other.
         """
         shown = self.text
         tip = Tip(graph)
-        tip.begin()
+        tip.begin(*start)
         for splice in self._pending:  # there are some only where the committed text is what it was
             tip.buffer.splice(*splice)
         splices = diff_texts(shown, str(tip.buffer)) if known is None else known

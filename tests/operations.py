@@ -29,6 +29,7 @@ from kernel_operations import (
 from syncstring import pack
 from syncstring._graph import EventGraph
 from syncstring._patch import Splice, apply, compose
+from syncstring._text import TextBuffer
 from syncstring.document import Document
 from syncstring.history import History, weight
 from syncstring.merge import Merge
@@ -481,6 +482,43 @@ def pack_append(chance: random.Random) -> Callable[[], Trial]:
         def sound() -> None:
             graph_is_sound(graph)
             assert len(graph) in (half, len(patches))
+
+        return Trial(run, sound)
+
+    return fresh
+
+
+@operation
+def pack_append_chain(chance: random.Random) -> Callable[[], Trial]:
+    """A chain that stays in its pack; all of it or nothing, and so with its text."""
+    patches: list[Patch] = []
+    for i in range(1_030):
+        parents = [patches[-1].id] if patches else []
+        message = "said" if i in (7, 1_028) else None
+        insert = chance.choice("aé乙") * (7_000 if i == 500 else 1)
+        patches.append(
+            Patch((1_000 * i + 1, "ab"[i % 2]), parents, [(i, 0, insert)], "ada", 1_000 * i, message)
+        )
+    sections = pack.encode(patches)
+
+    def fresh() -> Trial:
+        graph, text = EventGraph(), TextBuffer()
+
+        def run() -> Any:
+            if not len(graph):
+                pack.append(graph, *sections, text)
+            return (
+                len(graph),
+                graph.folded,
+                str(text),
+                graph.id_of(3),
+                graph.ops_of(1_027),
+                graph.find(5_001, "b"),
+            )
+
+        def sound() -> None:
+            graph_is_sound(graph)
+            assert (len(graph), len(text)) in ((0, 0), (1_030, 8_029))
 
         return Trial(run, sound)
 

@@ -21,7 +21,7 @@ FLOORS: list[set[str]] = [
     {"_bisect", "_common", "_names", "_pool"},
     {"_text", "_runs", "_rows", "_lane", "_folds"},
     {"_entries", "_patch"},
-    {"_events"},
+    {"_events", "_stretch"},
     {"_criticals"},
     {"_bytes", "_graph", "_spans", "_diff"},
     {"_columns", "_fugue", "_plan", "_walked"},

@@ -305,6 +305,37 @@ def test_what_the_tip_tells_an_editor_touches_what_changed_and_nothing_else(
         assert touched(compose(log.splices(0, len(log)))) == touched(expected), n
 
 
+@given(histories(), st.data())
+def test_a_tip_may_begin_with_the_text_of_a_critical_version_and_with_no_other(
+    patches: list[Patch], data: st.DataObject
+) -> None:
+    order = data.draw(orders(patches))
+    graph, slow = Events(order).graph, Reference(order)
+    for n in range(len(order) + 1):
+        tip = Tip(graph)
+        if graph.critical_floor(n) == n:
+            tip.begin(n, slow.prefix(n))
+            assert (str(tip.buffer), tip.taken) == (slow.text(), len(order))
+        else:
+            with pytest.raises(IndexError, match="critical"):
+                tip.begin(n, slow.prefix(n))
+
+
+@given(histories(), st.data())
+def test_the_text_that_is_known_is_of_the_longest_critical_version_asked_for(
+    patches: list[Patch], data: st.DataObject
+) -> None:
+    order = data.draw(orders(patches))
+    graph, slow = Events(order).graph, Reference(order)
+    answers = Merge(graph)
+    assert answers.known_text() == (0, "")
+    with keeping(-1, 8):
+        for n in data.draw(st.lists(st.integers(0, len(order)), max_size=3)):
+            answers.text(n)
+            kept = [n for n in answers._checkpoints if graph.critical_floor(n) == n]
+            assert answers.known_text() == (max(kept, default=0), slow.prefix(max(kept, default=0)))
+
+
 def patches_by(patches: list[Patch]) -> dict[Id, Patch]:
     return {patch.id: patch for patch in patches}
 
