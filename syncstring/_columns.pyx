@@ -22,7 +22,7 @@ from syncstring._graph cimport EventGraph
 from syncstring._memory cimport grown
 from syncstring._runs cimport Bytes, Column, alike, bounded, count_of, end_of, next_of, number_of
 from syncstring._runs cimport numbers_of, open_column, run_of, text_of
-from syncstring._stretch cimport MOST_SESSIONS, Place, Shape, Stretch, Writer, trade
+from syncstring._stretch cimport MOST_SESSIONS, Place, Shape, Stretch, Writer
 from syncstring._text cimport TextBuffer
 
 __all__ = ["read_columns"]
@@ -506,8 +506,8 @@ cdef class _Pack:
         cdef Stretch laid = Stretch.__new__(Stretch)
         cdef Entries other = Entries.__new__(Entries)
         cdef Folds folds = Folds()
-        cdef TextBuffer shown = TextBuffer()
         cdef Bytes data
+        cdef bint done = False
         data.at = <const uint8_t *>rest
         data.stop = data.at + len(rest)
         try:
@@ -524,12 +524,15 @@ cdef class _Pack:
         laid.shapes, laid.kinds, self.shapes, self.kinds = self.shapes, self.kinds, NULL, NULL
         graph.pool.length = 0
         graph.pool.add(self.text)
-        if not laid.survey(&self.at, shown, self.near):
-            return False
-        laid.part(folds, other)
-        graph.take_chain(laid, other, folds, self.sessions, self.authors, self.messages, self.near, vet)
-        trade(text, shown)
-        return True
+        try:
+            if laid.survey(&self.at, text, self.near):
+                laid.part(folds, other)
+                graph.take_chain(laid, other, folds, self.sessions, self.authors, self.messages, self.near, vet)
+                done = True
+        finally:
+            if not done:
+                text.put(0, text.size(), 1, NULL, 0)  # which needs no room
+        return done
 
     cdef int bare(self) except -1:
         """Patches of which the graph alone was read: empty ones by nobody."""

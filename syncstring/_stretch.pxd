@@ -5,7 +5,8 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 from syncstring._entries cimport Entries
 from syncstring._folds cimport Columns, Folds, Laid, Page
 from syncstring._runs cimport Column
-from syncstring._text cimport TextBuffer, TextPool
+from syncstring._pool cimport TextPool
+from syncstring._text cimport TextBuffer
 
 cdef enum:
     MOST_SESSIONS = 256
@@ -30,9 +31,6 @@ cdef struct Place:
     int64_t size                       # of its text
     int64_t begun, others              # values of `firsts` and `counts` that are left
     int64_t ops, text                  # where the next one's begin
-
-
-cdef void trade(TextBuffer a, TextBuffer b) noexcept
 
 
 cdef class Stretch(Laid):

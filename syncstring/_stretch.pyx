@@ -19,7 +19,8 @@ from syncstring._entries cimport DELETE, INSERT, JUDGED, KEEP, Entries
 from syncstring._folds cimport PAGE, Columns, Folds, Laid, Page
 from syncstring._memory cimport grown
 from syncstring._runs cimport Column, alike, next_of, run_of
-from syncstring._text cimport TextBuffer, TextPool
+from syncstring._pool cimport TextPool
+from syncstring._text cimport TextBuffer
 
 __all__ = []
 
@@ -38,15 +39,6 @@ cdef extern from *:
 cdef inline int64_t steps(Column *a, Column *b, int64_t most) noexcept nogil:
     """How many values of both are surely alike, of so many."""
     return min(most, min(alike(a), alike(b)))
-
-
-cdef void trade(TextBuffer a, TextBuffer b) noexcept:
-    """Let each have the other's text."""
-    a.kind, b.kind = b.kind, a.kind
-    a.data, b.data = b.data, a.data
-    a.capacity, b.capacity = b.capacity, a.capacity
-    a.gap_start, b.gap_start = b.gap_start, a.gap_start
-    a.gap_end, b.gap_end = b.gap_end, a.gap_end
 
 
 @cython.final
