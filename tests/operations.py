@@ -509,7 +509,6 @@ def pack_append_chain(chance: random.Random) -> Callable[[], Trial]:
                 pack.append(graph, *sections, text)
             return (
                 len(graph),
-                graph.folded,
                 str(text),
                 graph.id_of(3),
                 graph.ops_of(1_027),
