@@ -136,8 +136,8 @@ BOUNDS = {
     and checking the text 0.2 ms, its copies as much; the rest is Python. The peer reads one blob, by one
     statement""",
     "open from SQLite, the whole history decoded": """to open it takes 2.5 ms, as without its history; 260,000
-    edits are checked and replayed one by one, 4 ms; their columns are inflated and their checksums taken, 1.2;
-    the rest is reading rows and Python. The peers keep runs""",
+    edits are checked and replayed one by one, 4 ms; their columns are inflated and their checksums taken,
+    1.2; the rest is reading rows and Python. The peers keep runs""",
     "a fresh replica, all at once": """26,078 updates are as many objects: 3 ms to read their bytes, 4 to
     place them, 4 to walk them, and some for the first touch of memory""",
 }
