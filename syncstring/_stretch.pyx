@@ -7,7 +7,8 @@ says yes or no, never what is wrong: where it says no, or anything is out of the
 columns one by one, and is told. What was surveyed is decoded later by the same loops from the same bytes, so that
 cannot fail; it takes no memory, but the columns that it is written to.
 
-It doesn't know graphs. Measured on a recording of 260,000 keystrokes: TODO ns
+It doesn't know graphs. A recording of 260,000 keystrokes is read in half the time that flat columns and a replay of
+them take, most of which is the first touch of their memory.
 """
 
 cimport cython
@@ -194,29 +195,32 @@ cdef class Stretch(Laid):
         cdef const char *pool = <const char *>self.pool.data
         cdef int64_t number, count, at, left, place = p.text, ops = p.ops, size = p.size, k
         cdef Shape shape
+        # Local: what is written through one pointer might else change what another says.
+        cdef Column kinds = p.kinds, firsts = p.firsts, counts = p.counts
+        cdef int64_t begun = p.begun, others = p.others, end = w.end, start, most = self.pool.length
         for event in range(event, stop):
-            number = next_of(&p.kinds)
+            number = next_of(&kinds)
             if not 0 <= number < self.forms:
                 return False
             shape = self.shapes[number]
-            at, left = 0, size
+            at, left, start = 0, size, place
             for k in range(shape.length):
                 kind = shape.kinds[k]
                 if k == 0 and kind == KEEP:
-                    if p.begun == 0:
+                    if begun == 0:
                         return False
-                    p.begun -= 1
-                    count = next_of(&p.firsts) + w.end
+                    begun -= 1
+                    count = next_of(&firsts) + end
                 else:
-                    if p.others == 0:
+                    if others == 0:
                         return False
-                    p.others -= 1
-                    count = next_of(&p.counts)
+                    others -= 1
+                    count = next_of(&counts)
                 if not 0 < count <= MOST:
                     return False
                 # `left`: what the parents' text has beyond; `at`: how far the new one is written.
                 if kind == INSERT:
-                    if count > self.pool.length - place:
+                    if count > most - place:
                         return False
                     if c == NULL:
                         text.put(at, 0, unit, pool + place * unit, count)
@@ -237,7 +241,7 @@ cdef class Stretch(Laid):
                     c.ops[ops + k] = count << 2 | kind
             ops += shape.length
             if shape.length:
-                w.end = at
+                end = at
             if c != NULL:
                 c.op_start[event + 1] = ops
                 c.text_start[event + 1] = place
@@ -246,8 +250,8 @@ cdef class Stretch(Laid):
                 c.parent_start[event + 1] = event
                 if event:
                     c.parents[event - 1] = <int32_t>(event - 1)
-            elif place - p.text + shape.length >= NEAR_A_ROW:
+            elif place - start + shape.length >= NEAR_A_ROW:
                 near.append(event)
-            p.text = place
-        p.ops, p.size = ops, size
+        p.kinds, p.firsts, p.counts = kinds, firsts, counts
+        p.begun, p.others, p.text, p.ops, p.size, w.end = begun, others, place, ops, size, end
         return True

@@ -32,7 +32,8 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 FILES: Final = [
     "test_patch_kernel", "test_text_buffer", "test_diff", "test_graph", "test_walker", "test_patch",
     "test_values", "test_keys", "test_merge", "test_history", "test_timeline", "test_offsets", "test_interop",
-    "test_packing_model", "test_decoders", "test_undo", "test_document", "test_folds", "test_stretch", "test_sqlite_rows",
+    "test_packing_model", "test_decoders", "test_undo", "test_document", "test_folds", "test_stretch",
+    "test_sqlite_rows",
 ]  # fmt: skip
 """Those that work on the kernels most; the others reach them through the same calls."""
 
