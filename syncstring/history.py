@@ -202,6 +202,8 @@ class History(Placed):
         if isinstance(patches, (Patch, Mapping, str)) or not isinstance(patches, Iterable):
             raise PatchError(f"a collection of patches is wanted, this is one {type(patches).__name__}")
         items = list(patches)
+        if set(map(type, items)) <= {Patch}:  # nothing to ask of any
+            return items  # type: ignore[return-value]
         for item in items:
             if not isinstance(item, (Patch, Mapping)):
                 raise PatchError(f"{item!r:.60} is neither a Patch nor a row")
