@@ -951,8 +951,8 @@ FAULTS: list[Fault] = [
     ),
     fault(
         "a root counts as satisfied when opening from a checkpoint",
-        "seeded_faults::test_what_is_opened_is_the_merge_of_packs_and_rows_whatever_they_know_of_"
-        "each_other seeded_faults",
+        "seeded_faults::test_a_patch_without_parents_that_came_after_a_checkpoint_is_merged_with_what_it_did_not_"
+        "know seeded_faults",
         ("archive.py", "if not parents or not (ids", "if not (ids"),
     ),
     fault(

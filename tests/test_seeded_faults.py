@@ -118,18 +118,29 @@ def test_what_is_opened_is_the_merge_of_packs_and_rows_whatever_they_know_of_eac
     """Packed is a prefix in time order; what comes after it may stand on any part of that, or on nothing."""
     ordered = sorted(patches, key=lambda patch: patch.id)
     first = data.draw(st.integers(0, len(ordered)), label="packed")
+    assert opened(ordered[:first], ordered[first:]) == Reference(ordered).text()
+
+
+def test_a_patch_without_parents_that_came_after_a_checkpoint_is_merged_with_what_it_did_not_know() -> None:
+    packed = edits(5)
+    root = Patch((packed[-1].id.time + 1, "stranger"), [], [(0, 0, "root")], "eve", 1)
+    assert opened(packed, [root]) == Reference([*packed, root]).text()
+
+
+def opened(packed: list[Patch], rows: list[Patch]) -> str:
+    """What somebody reads who opens a document of which that much is packed."""
     store = memory()
     fresh = Names()
     doc = run(find_document(store, "notes", fresh))
-    put(store, doc, ordered[:first])
+    put(store, doc, packed)
     run(Archive(store, doc, fresh).pack(everything=True))
-    put(store, doc, ordered[first:])
+    put(store, doc, rows)
     contents = run(Link(Archive(store, doc, fresh)).open())
-    opened = Document(
+    document = Document(
         session="reader", author="eve", clock=lambda: 1, patches=contents.patches, base=contents.base
     )
-    assert not opened.parked
-    assert opened.text == Reference(ordered).text()
+    assert not document.parked
+    return document.text
 
 
 # --- what a store's answer is worth -----------------------------------------------------------------------
