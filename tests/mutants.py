@@ -293,6 +293,21 @@ FAULTS: list[Fault] = [
         ("_lane.pyx", "self.newest = times[self.event[i - 1]]", "self.newest = times[self.event[0]]"),
     ),
     fault(
+        "a chain's times needn't ascend where it stays in its pack",
+        "stretch columns",
+        ("_stretch.pyx", "if not newest < time < WILD:", "if not 0 < time < WILD:"),
+    ),
+    fault(
+        "nobody asks whether a row of a chain that stays in its pack is too long",
+        "stretch columns",
+        ("_stretch.pyx", "                near.append(event)", "                pass"),
+    ),
+    fault(
+        "a pack's patch that is older than what is folded of its session stands behind it",
+        "stretch folds columns history",
+        ("_entries.pyx", "self.time[event] <= lane.newest:", "self.time[event] < 0:"),
+    ),
+    fault(
         "an id is looked for among the newest alone",
         "folds",
         (

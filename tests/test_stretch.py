@@ -158,6 +158,17 @@ def test_a_pack_that_stands_beside_the_chain_takes_the_text_from_none() -> None:
     assert history.text() == History([*made, beside]).text()
 
 
+def test_a_patch_of_the_same_session_that_is_older_and_on_nothing_is_found_and_so_are_all_others() -> None:
+    made = typed(random.Random(9), 1_500)
+    at = next(i for i in range(50, 1_500) if made[i].id.time > made[i - 1].id.time + 1)
+    older = Patch((made[at].id.time - 1, "s0"), [], [(0, 0, "older")], "b", 1)
+    graph, _ = laid(raw(made))
+    pack.append(graph, *pack.encode([older]))
+    assert graph.find(*older.id) == len(made)
+    assert [graph.find(*patch.id) for patch in made] == [*range(len(made))]
+    graph.check_events()
+
+
 def test_a_patch_that_is_in_the_chain_already_is_a_look_up_that_failed() -> None:
     made = typed(random.Random(4), 1_500)
     for again in (made[5], made[-1]):
