@@ -138,6 +138,8 @@ cdef class Stretch(Laid):
                 # All of one millisecond.
                 rest += some * (beyond + 1)
                 newest = 1000 * whole + rest
+                if newest >= WILD:
+                    return False
                 event += some
                 continue
             end = event + some
