@@ -22,7 +22,7 @@ from syncstring._graph cimport EventGraph
 from syncstring._memory cimport grown
 from syncstring._runs cimport Bytes, Column, alike, bounded, count_of, end_of, next_of, number_of
 from syncstring._runs cimport numbers_of, open_column, run_of, text_of
-from syncstring._stretch cimport MOST_SESSIONS, Place, Shape, Stretch, Writer
+from syncstring._stretch cimport MOST_SESSIONS, NEAR_A_ROW, Place, Shape, Stretch, Writer
 from syncstring._text cimport TextBuffer
 
 __all__ = ["read_columns"]
@@ -36,7 +36,6 @@ cdef enum:
     MAX_AUTHOR = 256                   # bytes of UTF-8
     MAX_MESSAGE = 4096
     MANY = 1 << 16                     # events that are worth a block of their own
-    NEAR_A_ROW = 6000                  # code points, operations and parents together: below it no row is too long
 
 cdef extern from *:
     """

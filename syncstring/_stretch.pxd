@@ -10,6 +10,7 @@ from syncstring._text cimport TextBuffer
 
 cdef enum:
     MOST_SESSIONS = 256
+    NEAR_A_ROW = 6000                  # code points, operations and parents together: below it no row is too long
 
 cdef struct Shape:
     const uint8_t *kinds

@@ -25,9 +25,6 @@ from syncstring._text cimport TextBuffer
 
 __all__ = []
 
-cdef enum:
-    NEAR_A_ROW = 6000                  # as in `_columns`
-
 cdef extern from *:
     """
     #define MOST ((((int64_t)1 << 53) - 1))
@@ -138,6 +135,8 @@ cdef class Stretch(Laid):
                 # All of one millisecond.
                 rest += some * (beyond + 1)
                 newest = 1000 * whole + rest
+                if newest >= WILD:
+                    return False
                 event += some
                 continue
             end = event + some

@@ -49,7 +49,7 @@ cdef class Tip:
         cdef TextBuffer buffer
         if not 0 <= taken <= self.graph.length or self.graph.critical_below(taken) != taken:
             raise IndexError(f"no critical prefix of {taken} among {self.graph.length} events")
-        end = max(taken, self.graph.chain_end(taken))
+        end = self.graph.chain_end(taken)
         if self.taken == 0 and end > 0:
             buffer = TextBuffer(text)
             if end > taken:

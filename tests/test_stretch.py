@@ -232,6 +232,19 @@ def test_what_is_right_and_not_plain_is_read_as_well(at: int, how: dict[str, Any
     assert History.of_packs([pack.encode(made)]).text() == History(made).text()
 
 
+@pytest.mark.parametrize("past", [-2, -1, 0, 1, 30])
+def test_a_millisecond_that_ends_after_the_last_tame_time_is_left_to_who_reads_flat(past: int) -> None:
+    """Times from 2^52 on may stand close to their parents' alone. On the second page one is skipped, so that
+    those after it are a run of their own."""
+    made: list[Patch] = []
+    for i in range(PAGE + 80):
+        time = (1 << 52) + past - (PAGE + 80) + i + (i > PAGE + 5)
+        made.append(Patch((time, "s"), [patch.id for patch in made[-1:]], [(i, 0, "x")], "ada", 1 << 40))
+    graph, text = laid(raw(made))
+    assert (graph.folded, len(text)) == ((PAGE, PAGE + 80) if past < 0 else (0, 0))
+    assert [Patch.of_event(graph, event) for event in range(len(graph))] == made
+
+
 @pytest.mark.parametrize(
     "how",
     [
