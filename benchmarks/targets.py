@@ -134,8 +134,8 @@ BOUNDS = {
     time is the first touch of their memory: the ratio hangs on what else the memory has to do""",
     "open from SQLite, a tail of 50 rows": """connecting and the first read, which makes the log beside the
     file and its index, take 0.25 ms; inflating the text 0.1 to 0.25, its checksums and copies 0.06; reading,
-    checking and placing 50 rows 0.08; the rest is Python, some 1,300 calls, none of them above 0.05. The peer
-    reads one blob, by one statement""",
+    checking and placing 50 rows 0.08: about what the peer takes for all, which reads one blob by one
+    statement. The rest is Python, some 1,300 calls, none of them above 0.05""",
     "open from SQLite, the whole history decoded": """to open it takes 2.5 ms, as without its history; 260,000
     edits are checked and replayed one by one, 4 ms; their columns are inflated and their checksums taken,
     1.2; the rest is reading rows and Python. The peers keep runs""",
