@@ -192,6 +192,11 @@ FAULTS: list[Fault] = [
         ("_stretch.pyx", "and 1000 * p.whole + drift <= MOST", "and 1000 * least + drift <= MOST"),
     ),
     fault(
+        "a page that somebody looked at is kept where others are cut",
+        "folds::test_what_is_folded_anew_in_other_pages_is_found_there folds",
+        ("_criticals.pyx", "self.page = None  # of pages that were cut otherwise, perhaps", "pass"),
+    ),
+    fault(
         "nobody who types far from others gets a gap there",
         "text_buffer::test_people_far_apart_do_not_make_the_text_between_them_move text_buffer",
         ("_text.pyx", "return b.gaps < GAPS and", "return b.gaps < 0 and"),
