@@ -339,6 +339,7 @@ cdef class Criticals(EventLog):
         for event in range(self.folded, prefix):
             if not self.flags[event] & JUDGED:
                 return False
+        self.page = None  # of pages that were cut otherwise, perhaps
         return prefix > self.folded and self.fold(prefix, self.length + FAR)
 
     cdef void shrink(self) noexcept:
@@ -346,7 +347,6 @@ cdef class Criticals(EventLog):
         cdef Py_ssize_t flat = self.length - self.folded
         if self.length < self.fold_at:
             return
-        self.page = None
         try:
             if self.fold_before(self.critical_below(self.length - NEAR)):
                 flat = 0

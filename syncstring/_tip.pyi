@@ -36,7 +36,8 @@ class Tip:
     def begin(self, taken: int = 0, text: str = "") -> None:
         """`advance` for the first time, where nobody asks what it did: a chain that the history begins with
         is replayed without a log, in a quarter of the time. Where the text of a critical prefix is known, of
-        `taken` events, only what comes after it is. Where memory runs out, `taken` tells how far."""
+        `taken` events, only what comes after it is; `IndexError` if that is none. Where memory runs out,
+        `taken` tells how far."""
     def show(self, log: SpliceLog) -> None:
         """Do to the buffer what `ahead` found, the graph being what it was then. All or nothing."""
     def ahead(self) -> SpliceLog:

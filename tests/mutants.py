@@ -177,6 +177,26 @@ FAULTS: list[Fault] = [
         ("_text.pyx", " and start == self.start[last] + self.count[last]:", ":"),
     ),
     fault(
+        "the newest time of what a session has in a pack's columns isn't known",
+        "stretch::test_every_answer_is_that_of_the_same_read_flat stretch",
+        ("_stretch.pyx", "writers[number].newest = p.newest", "writers[number].newest = 0"),
+    ),
+    fault(
+        "who stands in a chain's table twice is two",
+        "stretch::test_whoever_stands_twice_in_a_table_is_one_all_the_same stretch",
+        ("_columns.pyx", "if len(set(self.names)) < len(self.names) or", "if False or"),
+    ),
+    fault(
+        "a wall of a chain is judged by the first time alone",
+        "stretch::test_what_is_wrong_is_refused_in_the_same_words_and_leaves_nothing stretch",
+        ("_stretch.pyx", "and 1000 * p.whole + drift <= MOST", "and 1000 * least + drift <= MOST"),
+    ),
+    fault(
+        "a page that somebody looked at is kept where others are cut",
+        "folds::test_what_is_folded_anew_in_other_pages_is_found_there folds",
+        ("_criticals.pyx", "self.page = None  # of pages that were cut otherwise, perhaps", "pass"),
+    ),
+    fault(
         "nobody who types far from others gets a gap there",
         "text_buffer::test_people_far_apart_do_not_make_the_text_between_them_move text_buffer",
         ("_text.pyx", "return b.gaps < GAPS and", "return b.gaps < 0 and"),

@@ -170,6 +170,20 @@ def test_an_id_is_found_and_missed_in_what_is_folded() -> None:
     assert graph.folded == 2_599
 
 
+def test_what_is_folded_anew_in_other_pages_is_found_there() -> None:
+    patches = chain(2_600)
+    graph = judged(patches)
+    graph.fold_before(2_048)
+    assert graph.id_of(1_500) == patches[1_500].id  # the page is kept
+    graph.lane("one")
+    assert graph.folded == 0
+    graph.fold_before(2_000)
+    graph.fold_before(2_500)
+    for event in (2_100, 1_500, 2_010, 2_599, 3):
+        assert graph.find(*patches[event].id) == event
+    assert graph.folded == 2_500
+
+
 def test_who_looks_here_and_there_all_the_time_has_it_unfolded() -> None:
     patches = chain(5_000)
     graph = judged(patches)

@@ -245,6 +245,36 @@ def test_a_millisecond_that_ends_after_the_last_tame_time_is_left_to_who_reads_f
     assert [Patch.of_event(graph, event) for event in range(len(graph))] == made
 
 
+def by_turns(sessions: Sequence[str], authors: Sequence[str]) -> list[Patch]:
+    """A chain of more than a page, of which every one has a part."""
+    made: list[Patch] = []
+    for i in range(PAGE + 80):
+        session, author = (names[i % len(names)] for names in (sessions, authors))
+        time, parents = 1_000 * i + 1_000, [patch.id for patch in made[-1:]]
+        made.append(Patch((time, session), parents, [(0, 0, "x")], author, time))
+    return made
+
+
+@pytest.mark.parametrize("bent", ["session", "author"])
+def test_whoever_stands_twice_in_a_table_is_one_all_the_same(bent: str) -> None:
+    sections = raw(by_turns(["session-1", "session-2"], ["author-1", "author-2"]))
+    once, twice = f"{bent}-1".encode(), f"{bent}-2".encode()
+    known, rest = (section.replace(twice, once) for section in sections)
+    graph, _ = laid((known, rest))
+    twin = flat((known, rest))
+    assert alone(graph) == alone(twin)
+    assert [graph.find(*twin.id_of(event)) for event in range(len(twin))] == [*range(len(twin))]
+
+
+@pytest.mark.parametrize("sessions", [256, 257])
+def test_a_chain_stays_in_its_pack_up_to_so_many_sessions(sessions: int) -> None:
+    made = by_turns([f"s{i}" for i in range(sessions)], ["ada"])
+    graph, _ = laid(raw(made))
+    assert graph.folded == (PAGE if sessions == 256 else 0)
+    assert [Patch.of_event(graph, event) for event in range(len(graph))] == made
+    assert [graph.find(*patch.id) for patch in made] == [*range(len(made))]
+
+
 @pytest.mark.parametrize(
     "how",
     [
