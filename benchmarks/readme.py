@@ -12,14 +12,14 @@ from statistics import median
 
 from rows import SECTIONS
 from table import Results, machine, markdown, page, tables, times
-from targets import HEAD, bounds, judged, verdict
+from targets import HEAD, bounds, judged, lines, verdict
 
 
 def plain(results: Results) -> str:
     """The tables for a terminal, the targets last."""
     parts = [_aligned(section.title, table) for section, table in tables(results)]
     if found := [each for each in judged(results) if each.met != "not measured"]:
-        parts += [_aligned("Targets", [HEAD, *map(list, found)]), verdict(found)]
+        parts += [_aligned("Targets", [HEAD, *lines(found)]), verdict(found)]
     return "\n\n".join(parts)
 
 
@@ -55,7 +55,7 @@ def readme(results: Results) -> str:
             """What this project sets out to reach, row by row from the tables below; what each is, and what
             the peers were asked for, is said there. Compared with the best peer of the row, or what is named.
             A ratio's median decides.""",
-            markdown([HEAD, *map(list, found)]),
+            markdown([HEAD, *lines(found)]),
             verdict(found),
         ]
         if bound := bounds(found):

@@ -446,6 +446,10 @@ def test_what_bounds_a_target_is_said_where_it_is_not_met() -> None:
     missed = targets.Judged(what, "2 s", "1 s (a)", "2", "≤ 1 ×", "no")
     assert targets.bounds([missed]) == f"What bounds these: {what}: {' '.join(bound.split())}."
     assert targets.bounds([missed._replace(met="yes"), missed._replace(what="it")]) == ""
+    shown = [
+        line[-1] for line in targets.lines([missed, missed._replace(met="yes"), missed._replace(what="it")])
+    ]
+    assert shown == ["no, bounded", "yes", "no"]
 
 
 # --- growth ---------------------------------------------------------------------------------------------
