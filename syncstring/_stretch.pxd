@@ -56,3 +56,6 @@ cdef class Stretch(Laid):
     cdef bint wall(self, Place *p, Writer *w, int64_t least, Py_ssize_t event, Py_ssize_t stop, Columns *c) noexcept
     cdef bint what(self, Place *p, Writer *w, Py_ssize_t event, Py_ssize_t stop, Columns *c, TextBuffer text,
                    list near) except -1
+    cdef Py_ssize_t row(self, Place *p, Writer *w, Py_ssize_t most, TextBuffer text) except -2
+    cdef bint each(self, Place *p, Writer *w, Py_ssize_t event, Py_ssize_t stop, Columns *c, TextBuffer text,
+                   list near) except -1

@@ -2,41 +2,77 @@
 """A chain of events that stays in the columns of the pack that says it, and is decoded page by page when asked for.
 
 The law of this room. A chain is *surveyed* once, whole, before any of it counts: every number, shape, time, wall and
-edit is judged by the rules that `_columns` has, what is alike all at once; and what it does is done to a text. A survey
-says yes or no, never what is wrong: where it says no, or anything is out of the ordinary, whoever asked reads the
-columns one by one, and is told. What was surveyed is decoded later by the same loops from the same bytes, so that
-cannot fail; it takes no memory, but the columns that it is written to.
+edit is judged by the rules that `_columns` has, what is alike all at once; and what it does is done to a text, what is
+typed in a row as one edit. A survey says yes or no, never what is wrong: where it says no, or anything is out of the
+ordinary, whoever asked reads the columns one by one, and is told. What was surveyed is decoded later by the same loops
+from the same bytes, so that cannot fail; it takes no memory, but the columns that it is written to.
 
-It doesn't know graphs. A recording of 260,000 keystrokes is read in half the time that flat columns and a replay of
-them take, most of which is the first touch of their memory.
+It doesn't know graphs. A recording of 260,000 keystrokes, 18 in a row on the average, is read in a fifth of the time
+that flat columns and a replay of them take, most of which is the first touch of their memory.
 """
 
 cimport cython
 from cpython.mem cimport PyMem_Free
-from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy
 
 from syncstring._entries cimport DELETE, INSERT, JUDGED, KEEP, Entries
 from syncstring._folds cimport PAGE, Columns, Folds, Laid, Page
 from syncstring._memory cimport grown
-from syncstring._runs cimport Column, alike, next_of, run_of
+from syncstring._runs cimport Column, alike, next_of, open_run, run_of, signed
 from syncstring._pool cimport TextPool
 from syncstring._text cimport TextBuffer
 
 __all__ = []
 
+cdef enum:
+    LONE = 4                           # edits that are looked at by themselves, once one is
+
 cdef extern from *:
     """
     #define MOST ((((int64_t)1 << 53) - 1))
     #define WILD ((int64_t)1 << 52)
+    #define EACH 0x0101010101010101ull
     """
     const int64_t MOST                 # a time, a wall or a count
     const int64_t WILD                 # times from here on have rules of their own
+    const uint64_t EACH                # times a byte: eight of it
 
 
 cdef inline int64_t steps(Column *a, Column *b, int64_t most) noexcept nogil:
     """How many values of both are surely alike, of so many."""
     return min(most, min(alike(a), alike(b)))
+
+
+cdef inline int64_t left_in(Column *column, const uint8_t **first) noexcept nogil:
+    """How many values are left in a run, of a column that isn't at its end. Where they differ, `first` is the first's
+    first byte."""
+    if column.left == 0:
+        open_run(column)
+    if column.loose:
+        first[0] = column.plane[0]
+    return column.left
+
+
+cdef inline int64_t same(const uint8_t *at, uint8_t byte, int64_t most) noexcept nogil:
+    """How many bytes are this one, of so many. Eight at a time: a third of the time of a survey was spent here."""
+    cdef int64_t count = 0
+    cdef uint64_t eight
+    while count <= most - 8:
+        memcpy(&eight, at + count, 8)
+        if eight != EACH * byte:
+            break
+        count += 8
+    while count < most and at[count] == byte:
+        count += 1
+    return count
+
+
+cdef inline void skip(Column *column, int64_t count) noexcept nogil:
+    """Take what a run has left; of those that differ, such as have a byte each."""
+    column.left -= count
+    if column.loose:
+        column.plane[0] += count
 
 
 @cython.final
@@ -189,7 +225,86 @@ cdef class Stretch(Laid):
 
     cdef bint what(self, Place *p, Writer *w, Py_ssize_t event, Py_ssize_t stop, Columns *c, TextBuffer text,
                    list near) except -1:
-        """Edits. What consumes more than there is, isn't plain."""
+        """Edits: what is done in a row, at once where it is only done to a text."""
+        cdef Py_ssize_t some
+        if c != NULL:
+            return self.each(p, w, event, stop, c, text, near)
+        while event < stop:
+            some = self.row(p, w, stop - event, text)
+            if some < 0:
+                return False
+            if some == 0:
+                some = min(stop - event, LONE)
+                if not self.each(p, w, event, event + some, NULL, text, near):
+                    return False
+            event += some
+        return True
+
+    cdef Py_ssize_t row(self, Place *p, Writer *w, Py_ssize_t most, TextBuffer text) except -2:
+        """Do to the text, as one edit, what is typed on, or deleted on to one side, by as many code points each time.
+        How many edits that were; 0: look at the next by itself; -1: it isn't plain."""
+        cdef int64_t count, at, all, step = 0, some = 1
+        cdef uint8_t none = 0, kind, size, then
+        cdef const uint8_t *kinds = &none
+        cdef const uint8_t *firsts = &none
+        cdef const uint8_t *counts = &none
+        cdef int unit = self.pool.kind
+        cdef Shape shape
+        if p.begun == 0 or p.others == 0:
+            return 0
+        most = min(most, min(p.others, min(left_in(&p.kinds, &kinds), left_in(&p.counts, &counts))))
+        kind, size = kinds[0], counts[0]
+        if kind > 0x7F or size > 0x7F:
+            return 0
+        count = signed(size) if p.counts.loose else p.counts.value
+        at = signed(kind) if p.kinds.loose else p.kinds.value
+        if not 0 <= at < self.forms or not 0 < count < NEAR_A_ROW - 2:
+            return 0
+        shape = self.shapes[at]
+        if shape.length != 2 or shape.kinds[0] != KEEP or shape.kinds[1] == KEEP:
+            return 0
+        at = w.end + next_of(&p.firsts)
+        p.begun -= 1
+        if most > 1 and p.begun:
+            # Where the second goes on from the first, all do that go on in the same way.
+            most = min(most, 1 + min(p.begun, left_in(&p.firsts, &firsts)))
+            then = firsts[0]
+            step = signed(then) if p.firsts.loose else p.firsts.value
+            if then < 0x80 and (step == 0 or step == -count and shape.kinds[1] == DELETE):
+                if p.firsts.loose:
+                    most = 1 + same(firsts, then, most - 1)
+                if p.kinds.loose:
+                    most = same(kinds, kind, most)
+                if p.counts.loose:
+                    most = same(counts, size, most)
+                some = most
+        all = some * count
+        if shape.kinds[1] == INSERT:
+            if not 0 < at <= p.size or all > self.pool.length - p.text:
+                return -1
+            text.put(at, 0, unit, <const char *>self.pool.data + p.text * unit, all)
+            p.text += all
+            p.size += all
+            w.end = at + all
+        else:
+            if some > 1 and step:
+                at -= all - count              # each goes before the one before it
+            if at < 1 or all > p.size - at:
+                return -1
+            text.put(at, all, unit, NULL, 0)
+            p.size -= all
+            w.end = at
+        skip(&p.kinds, some)
+        skip(&p.counts, some)
+        skip(&p.firsts, some - 1)
+        p.begun -= some - 1
+        p.others -= some
+        p.ops += 2 * some
+        return some
+
+    cdef bint each(self, Place *p, Writer *w, Py_ssize_t event, Py_ssize_t stop, Columns *c, TextBuffer text,
+                   list near) except -1:
+        """Edits one by one. What consumes more than there is, isn't plain."""
         cdef int unit = self.pool.kind, kind
         cdef const char *pool = <const char *>self.pool.data
         cdef int64_t number, count, at, left, place = p.text, ops = p.ops, size = p.size, k

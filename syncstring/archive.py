@@ -13,9 +13,10 @@ It has no tasks and no clock: it awaits nothing but the store, so a seed can dri
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from typing import Any, Final
 
 from syncstring.errors import (
@@ -61,6 +62,7 @@ LATEST: Final = 200  # patches that are left out of a pack, unless they are olde
 LATEST_AGE: Final = 60_000_000  # microseconds
 FARTHEST: Final = 5_000  # patches: how far back a critical version may lie
 AT_ONCE: Final = 500  # rows a call
+PARTS_AT_ONCE: Final = 8  # rows of packs a call, each at most 1 MiB, unless one section has more
 TRIES: Final = 20
 
 
@@ -264,15 +266,15 @@ class Archive:
         raise StoreUnavailable(f"document {self.doc} is packed by others all the time; try again")
 
     async def _packed(self, manifest: Manifest) -> History:
-        sections = [
-            (await self.section(pack.graph), await self.section(pack.body)) for pack in manifest.packs
-        ]
-        history: History = await self._aside(_of_packs, manifest, sections)
+        found = iter(
+            await self._sections([part for pack in manifest.packs for part in (pack.graph, pack.body)])
+        )
+        history: History = await self._aside(_of_packs, manifest, list(zip(found, found, strict=True)))
         return history
 
     async def patches(self, pack: Pack) -> list[Patch]:
         """What a pack holds."""
-        graph, body = await self.section(pack.graph), await self.section(pack.body)
+        graph, body = await self._sections([pack.graph, pack.body])
         patches: list[Patch] = await self._aside(pack.patches, graph, body)
         return patches
 
@@ -282,12 +284,15 @@ class Archive:
 
     async def section(self, section: Section) -> bytes:
         """The bytes of a section."""
-        keys = section.keys(self.doc)
-        rows = await self.store.get("packs", keys)
-        found = [row for row in rows if row is not None]
-        if len(found) != len(keys):
-            raise Moved(f"{len(keys) - len(found)} of {len(keys)} rows of section {section.name} are gone")
-        return section.joined(found)
+        return (await self._sections([section]))[0]
+
+    async def _sections(self, wanted: Sequence[Section]) -> list[bytes]:
+        """The bytes of sections. Small ones are asked for together: asking costs more than they do."""
+        found: list[bytes] = []
+        for some in _together(wanted):
+            rows = iter(await self.store.get("packs", [key for each in some for key in each.keys(self.doc)]))
+            found += [_joined(section, list(islice(rows, section.parts))) for section in some]
+        return found
 
     # --- packing ------------------------------------------------------------
 
@@ -476,6 +481,26 @@ def _parsed(rows: Iterable[Row]) -> tuple[list[Patch], list[SyncstringError]]:
         except (MalformedRow, UnsupportedVersion) as error:
             problems.append(error)
     return patches, problems
+
+
+def _together(sections: Iterable[Section]) -> Iterator[list[Section]]:
+    some: list[Section] = []
+    for section in sections:
+        if some and sum(each.parts for each in some) + section.parts > PARTS_AT_ONCE:
+            yield some
+            some = []
+        some.append(section)
+    if some:
+        yield some
+
+
+def _joined(section: Section, rows: Sequence[Row | None]) -> bytes:
+    found = [row for row in rows if row is not None]
+    if len(found) != section.parts:
+        raise Moved(
+            f"{section.parts - len(found)} of {section.parts} rows of section {section.name} are gone"
+        )
+    return section.joined(found)
 
 
 def _of_packs(manifest: Manifest, sections: Sequence[tuple[bytes, bytes]]) -> History:

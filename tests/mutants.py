@@ -182,6 +182,26 @@ FAULTS: list[Fault] = [
         ("_stretch.pyx", "writers[number].newest = p.newest", "writers[number].newest = 0"),
     ),
     fault(
+        "what is deleted to the left in a row is taken one too far",
+        "stretch::test_every_answer_is_that_of_the_same_read_flat stretch",
+        ("_stretch.pyx", "at -= all - count ", "at -= all "),
+    ),
+    fault(
+        "what is typed before itself in a row is turned round",
+        "stretch::test_every_answer_is_that_of_the_same_read_flat stretch",
+        ("_stretch.pyx", "or step == -count and shape.kinds[1] == DELETE", "or step == -count"),
+    ),
+    fault(
+        "a row may delete more than there is",
+        "stretch::test_any_bytes_are_read_alike_or_refused_in_the_same_words stretch",
+        ("_stretch.pyx", "if at < 1 or all > p.size - at:", "if at < 1:"),
+    ),
+    fault(
+        "eight edits in a row are, where seven are",
+        "stretch::test_every_answer_is_that_of_the_same_read_flat stretch",
+        ("_stretch.pyx", "if eight != EACH * byte:", "if (eight ^ EACH * byte) << 8:"),
+    ),
+    fault(
         "who stands in a chain's table twice is two",
         "stretch::test_whoever_stands_twice_in_a_table_is_one_all_the_same stretch",
         ("_columns.pyx", "if len(set(self.names)) < len(self.names) or", "if False or"),
