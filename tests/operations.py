@@ -31,7 +31,7 @@ from syncstring._graph import EventGraph
 from syncstring._patch import Splice, apply, compose
 from syncstring._text import TextBuffer
 from syncstring.document import Document
-from syncstring.history import History, weight
+from syncstring.history import Base, History, weight
 from syncstring.merge import Merge
 from syncstring.patch import Patch
 from syncstring.timeline import Timeline
@@ -434,6 +434,32 @@ def Document_adopt(chance: random.Random) -> Callable[[], Trial]:  # noqa: N802
 
 
 @operation
+def Document_adopt_of_a_chain(chance: random.Random) -> Callable[[], Trial]:  # noqa: N802
+    """Which stays in its pack, and ends where the document begins."""
+    patches = _chain(chance, 1_033)
+    packed, rest = patches[:1_030], patches[1_030:]
+    sections = [pack.encode(packed)]
+    base = Base((packed[-1].id,), len(packed), History(packed).text())
+
+    def fresh() -> Trial:
+        document = Document(session="mine", author="ada", clock=lambda: 0, patches=rest, base=base)
+        text = document.text
+
+        def run() -> Any:
+            splices = document.adopt(History.of_packs(sections))
+            return splices, document.text == text, len(document.history), document.heads
+
+        def sound() -> None:
+            assert (document.text, document.heads) == (text, (rest[-1].id,))
+            assert document.history.base in (base, None)  # it may be adopted and not yet shown
+            document.check(behind=True)
+
+        return Trial(run, sound)
+
+    return fresh
+
+
+@operation
 def Timeline_at_diff_and_blame(chance: random.Random) -> Callable[[], Trial]:  # noqa: N802
     patches = a_history(chance, 4)
 
@@ -488,17 +514,23 @@ def pack_append(chance: random.Random) -> Callable[[], Trial]:
     return fresh
 
 
-@operation
-def pack_append_chain(chance: random.Random) -> Callable[[], Trial]:
-    """A chain that stays in its pack; all of it or nothing, and so with its text."""
+def _chain(chance: random.Random, count: int) -> list[Patch]:
+    """So long that a pack of it can stay as it lies."""
     patches: list[Patch] = []
-    for i in range(1_030):
+    for i in range(count):
         parents = [patches[-1].id] if patches else []
         message = "said" if i in (7, 1_028) else None
         insert = chance.choice("aé乙") * (7_000 if i == 500 else 1)
         patches.append(
             Patch((1_000 * i + 1, "ab"[i % 2]), parents, [(i, 0, insert)], "ada", 1_000 * i, message)
         )
+    return patches
+
+
+@operation
+def pack_append_chain(chance: random.Random) -> Callable[[], Trial]:
+    """A chain that stays in its pack; all of it or nothing, and so with its text."""
+    patches = _chain(chance, 1_030)
     sections = pack.encode(patches)
 
     def fresh() -> Trial:
