@@ -134,13 +134,15 @@ cdef class EventLog(Entries):
         return self.log_of(event)
 
     cdef Py_ssize_t seek_folded(self, int64_t time, int32_t session) except -2:
-        """`seek` among what is folded. O(pages), and of the few that may have it."""
+        """`seek` among what is folded. O(pages), and of the few that may have it; as `seen` looks at them."""
         cdef Folds folds = self.folds
         cdef EventLog log
         cdef Py_ssize_t number, event
         for number in range(len(folds.pages)):
             if folds.page[number].oldest <= time <= folds.page[number].newest:
-                log = self.log_of(folds.page[number].first)
+                log = self.seen(folds.page[number].first)
+                if log is self:
+                    return self.seek(time, <str>self.sessions[session])
                 for event in range(log.folded, log.length):
                     if log.time[event] == time and log.session[event] == session:
                         return event

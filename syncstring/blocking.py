@@ -191,7 +191,8 @@ class _Thread(Traffic):
 
 
 class StoredDocument(LiveDocument):
-    """A document in a store, opened by `open`. Of one thread; a context manager, which flushes when left."""
+    """A document in a store, opened by `open`. Of one thread; a context manager, which flushes when left,
+    unless it was closed."""
 
     _traffic: _Thread
 
@@ -292,8 +293,9 @@ class StoredDocument(LiveDocument):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            # Who is interrupted doesn't wait for long.
-            self.flush(None if error is None or isinstance(error, Exception) else min(self.limit, LAST))
+            if self._closed is None:  # else no editor shows the text any more
+                # Who is interrupted doesn't wait for long.
+                self.flush(None if error is None or isinstance(error, Exception) else min(self.limit, LAST))
         except SyncstringError:
             if error is None:
                 raise

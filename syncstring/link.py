@@ -243,8 +243,7 @@ class Link:
         kept: list[Patch] = []
         left: set[Id] = set()
         for patch in patches:
-            known = safe | self._held.keys()
-            unknown = [id for id in patch.parents if id not in known]
+            unknown = [id for id in patch.parents if id not in safe and id not in self._held]
             for pack in manifest.packs if unknown else ():
                 if any(pack.first <= id.time <= pack.last for id in unknown):
                     safe |= {id for id, _ in await self.archive.ids(pack)}

@@ -197,6 +197,23 @@ def test_who_looks_here_and_there_all_the_time_has_it_unfolded() -> None:
     assert [graph.id_of(event) for event in range(5_000)] == [patch.id for patch in patches]
 
 
+@pytest.mark.parametrize("off", [0, 1])
+def test_who_asks_for_ids_here_and_there_all_the_time_has_it_unfolded(off: int) -> None:
+    patches = chain(5_000)
+    graph = judged(patches)
+    graph.fold_before(4_999)
+    number = {patch.id.time: event for event, patch in enumerate(patches)}
+    chance = random.Random(3)
+    asked = 0
+    while graph.folded:
+        time = chance.choice(patches[:4_999]).id.time + off
+        assert graph.find(time, "one") == number.get(time, -1)
+        asked += 1
+        assert asked < 100
+    for event in (0, 1, 1_023, 1_024, 4_998, 4_999):
+        assert graph.find(*patches[event].id) == event
+
+
 def test_what_has_no_verdict_is_not_folded() -> None:
     graph = Events(chain(20)).graph
     assert not graph.fold_before(10)

@@ -375,6 +375,36 @@ def test_who_reads_again_only_when_the_feed_says_so_misses_nothing(start: int) -
     assert reads > 10  # else nothing was shown
 
 
+class Watched(dict[Id, Patch]):
+    """Counts the entries that somebody goes through."""
+
+    seen = 0
+
+    def keys(self) -> Any:
+        self.seen += len(self)
+        return super().keys()
+
+    def items(self) -> Any:
+        self.seen += len(self)
+        return super().items()
+
+
+def test_many_rows_that_went_missing_are_put_back_in_as_many_steps() -> None:
+    store, patches = memory(), edits(400)
+    doc = run(find_document(store, "notes", Names()))
+    link = Link(Archive(store, doc, Names()))
+    run(link.open())
+    link.post(patches)
+    while run(link.send()):
+        pass
+    rows = run(link.archive.rows())
+    run(store.delete("patches", rows))
+    link._held = held = Watched(link._held)
+    run(link.refresh())
+    assert run(link.archive.rows()) == rows
+    assert len(rows) == 400 and held.seen <= 4 * len(rows)
+
+
 # --- rows that were shown and then weren't there ------------------------------------------------------------
 
 

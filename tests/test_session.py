@@ -90,6 +90,15 @@ def test_leaving_the_context_flushes(path):
         assert document.text == "kept"
 
 
+def test_leaving_what_was_closed_inside_says_nothing(path):
+    with syncstring.open(path, "notes.md", author="ada") as ada:
+        ada.insert(0, "kept")
+        ada.flush()
+        ada.close()
+    with syncstring.open(path, "notes.md", author="bob") as bob:
+        assert bob.text == "kept"
+
+
 def test_an_exception_inside_the_context_is_not_hidden(path):
     with pytest.raises(ZeroDivisionError), syncstring.open(path, "notes.md", author="ada") as document:
         document.insert(0, "kept all the same")
