@@ -119,7 +119,7 @@ async def rename_document(store: Store, old: str, new: str) -> None:
         return
     (row,) = await store.get("names", [(hash_of_name(old),)])
     if row is None:
-        raise UnknownVersion(f"no document {old!r:.80} in {store.url}; `list` shows what there is")
+        raise UnknownVersion(f"no document {old!r:.80} in {store.url}; `list` tells what there is")
     _, doc = name_of_row(row)
     archive = Archive(store, doc, lambda: "")
     # The old name's next document must not take this one for its own: see `find_document`.
@@ -141,7 +141,7 @@ async def delete_document(store: Store, name: str) -> None:
     """
     (row,) = await store.get("names", [(hash_of_name(name),)])
     if row is None:
-        raise UnknownVersion(f"no document {name!r:.80} in {store.url}; `list` shows what there is")
+        raise UnknownVersion(f"no document {name!r:.80} in {store.url}; `list` tells what there is")
     archive = Archive(store, name_of_row(row)[1], lambda: "")
     await archive.delete()
     await store.delete("names", [row])

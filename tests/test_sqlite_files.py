@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from sqlite_stores import DOC, RANGE, ROWS, made, opened, read, refused, run, sound
 
+import syncstring
 from syncstring.backends import sqlite_file as sql
 from syncstring.backends.sqlite import SqliteStore
 from syncstring.errors import (
@@ -40,6 +41,19 @@ def test_any_name_names_just_that_file(name: str, tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == [name]
     assert run(read(path)) == ROWS
     assert run(read(path, create=False, read_only=True)) == ROWS
+
+
+@pytest.mark.parametrize("url", [":memory:", "sqlite::memory:"])
+def test_what_sqlite_calls_memory_is_no_file_by_accident(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PatchError, match="called memory: here"):
+        syncstring.open(url, "notes", author="ada")
+    assert not list(tmp_path.iterdir())
+    with syncstring.open("./:memory:", "notes", author="ada") as document:
+        document.insert(0, "text")
+    assert (tmp_path / ":memory:").is_file()
 
 
 def test_a_path_alone_means_sqlite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,6 +113,8 @@ class SqliteFile:
     def __init__(self, path: str, patience: float, connect: Connect = dial) -> None:
         if not path or "\0" in path:
             raise PatchError(f"{path!r:.80} is no path; a store is named by one: sqlite:team.db")
+        if path == ":memory:":  # what SQLite itself calls so is one connection's: nobody could share it
+            raise PatchError("a store in memory is called memory: here; a file of that name, ./:memory:")
         try:
             os.fsencode(path)
         except UnicodeEncodeError:
