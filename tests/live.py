@@ -117,8 +117,8 @@ class Hurried(asyncio.SelectorEventLoop):
 
 
 def run(work: Coroutine[Any, Any, T], hurried: bool = True) -> T:
-    """Do it, and fail rather than hang: for an hour on a clock that is hurried, else for a minute."""
-    limit = 3_600 if hurried else 60
+    """Do it, and fail rather than hang: for an hour on a clock that is hurried, else for some minutes."""
+    limit = 3_600 if hurried else 240
     with asyncio.Runner(loop_factory=Hurried if hurried else None) as runner:
         return runner.run(asyncio.wait_for(work, limit))
 

@@ -61,7 +61,7 @@ async def judge(kind: type[MemoryStore], *checks: Check, seed: int = 0) -> None:
         blocked.set()
 
     await check_store(
-        factory, seed=seed, checks=checks or CHECKS, gaps=[lost_connection], stall=stall, within=20
+        factory, seed=seed, checks=checks or CHECKS, gaps=[lost_connection], stall=stall, within=120
     )
 
 

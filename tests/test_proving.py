@@ -346,7 +346,7 @@ def test_an_interrupt_ends_with_the_figures_so_far() -> None:
             assert process.stdout is not None
             first = json.loads(process.stdout.readline())
             process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=60)
+            out, err = process.communicate(timeout=240)
         finally:
             process.kill()
         last = json.loads(out)
