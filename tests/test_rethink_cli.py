@@ -221,14 +221,21 @@ def test_why_a_server_cannot_be_used_is_said_in_one_line(
     Path("a").write_text("text")
     db = db_of(rethink_url)
     at = f"{rethink.host}:{rethink.port}/{db}"
-    refused(run(*args, f"rethinkdb://{user}:{HUSHED}@127.0.0.1:1/{db}"), 4, "127.0.0.1:1 can't be reached")
-    refused(run(*args, f"rethinkdb://{user}:hu@{at}"), 4, f"refuses user '{user}': Wrong password")
-    refused(run(*args, f"rethinkdb://nobody_{user}:hu@{at}"), 4, "Unknown user")
-    refused(run(*args, f"rethinkdb://{user}:{HUSHED}@{at}"), 4, "permission|no database|does not exist")
-    refused(run(*args, f"rethinkdb://{user}:{HUSHED}@{rethink.host}/"), 2, "names no database")
-    refused(run(*args, f"rethinkdb://{user}:hu/sh@{at}"), 2, "written %2F|names no database")
-    refused(run(*args, f"rethinkdb://{user}@{at}?password_file=none"), 4, "password file none: No such file")
-    refused(run(*args, f"rethinkdbs://{user}@{at}?ca=none"), 4, "file of certificates 'none': No such file")
+
+    def told(url: str) -> Result:
+        for _ in range(9):  # a machine that stands still lets a dial time out
+            if not re.search("timed out|doesn't answer", (found := run(*args, url)).err):
+                break
+        return found
+
+    refused(told(f"rethinkdb://{user}:{HUSHED}@127.0.0.1:1/{db}"), 4, "127.0.0.1:1 can't be reached")
+    refused(told(f"rethinkdb://{user}:hu@{at}"), 4, f"refuses user '{user}': Wrong password")
+    refused(told(f"rethinkdb://nobody_{user}:hu@{at}"), 4, "Unknown user")
+    refused(told(f"rethinkdb://{user}:{HUSHED}@{at}"), 4, "permission|no database|does not exist")
+    refused(told(f"rethinkdb://{user}:{HUSHED}@{rethink.host}/"), 2, "names no database")
+    refused(told(f"rethinkdb://{user}:hu/sh@{at}"), 2, "written %2F|names no database")
+    refused(told(f"rethinkdb://{user}@{at}?password_file=none"), 4, "password file none: No such file")
+    refused(told(f"rethinkdbs://{user}@{at}?ca=none"), 4, "file of certificates 'none': No such file")
 
 
 def test_who_may_only_read_reads_and_is_told_who_to_ask(
@@ -434,10 +441,11 @@ def test_servers_that_are_away_are_found(run: Run, servers: None, monkeypatch: p
 @pytest.mark.slow
 def test_two_terminals_end_with_one_text_though_the_server_was_killed(servers: None) -> None:
     done = subprocess.run(
-        [sys.executable, EXAMPLE, "--speed", "25", "--seed", "7"], capture_output=True, text=True, timeout=120
+        [sys.executable, EXAMPLE, "--speed", "25", "--seed", "7"], capture_output=True, text=True, timeout=300
     )
     assert (done.returncode, done.stderr) == (0, ""), (done.stdout, done.stderr)
-    assert "the server was killed with SIGKILL" in done.stdout and "offline, 2" in done.stdout
+    assert "the server was killed with SIGKILL" in done.stdout
+    assert re.search("offline, [0-9]{2,} unsaved", done.stdout)
     assert done.stdout.endswith("so does whoever opens it now.\n")
 
 
