@@ -158,14 +158,14 @@ def test_ten_processes_at_one_file_end_in_one_text(path):
         "import random, sys, syncstring, warnings\n"
         "warnings.simplefilter('ignore')\n"
         "chance = random.Random(sys.argv[2])\n"
-        "with syncstring.open(sys.argv[1], 'notes.md', author=sys.argv[2]) as document:\n"
+        "with syncstring.open(sys.argv[1], 'notes.md', author=sys.argv[2], limit=200) as document:\n"
         "    for i in range(20):\n"
         "        document.insert(chance.randint(0, len(document)), sys.argv[2])\n"
         "        document.commit()\n"
         "        if i % 5 == 0: document.sync()\n"
     )
     running = [subprocess.Popen([sys.executable, "-c", code, path, "abcdefghij"[i]]) for i in range(10)]
-    assert [process.wait(120) for process in running] == [0] * 10
+    assert [process.wait(400) for process in running] == [0] * 10
     with (
         syncstring.open(path, "notes.md", author="a") as one,
         syncstring.open(path, "notes.md", author="b") as two,
