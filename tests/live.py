@@ -71,6 +71,8 @@ class Place:
         return cls(kind, STORES[kind](request), request.node.name)
 
     async def connect(self, author: str = "ada", **options: Any) -> Session:
+        if self.kind != "memory":
+            options.setdefault("limit", 120.0)  # of what waits for something outside
         return await self.stack.enter_async_context(
             syncstring.connect(self.given(), self.name, author=author, **options)
         )
