@@ -31,7 +31,7 @@ def run(what: Coroutine[Any, Any, Any]) -> Any:
 
 
 async def opened(path: Path | str, **options: Any) -> SqliteStore:
-    store = await open_store(f"sqlite:{path}", **options)
+    store = await open_store(f"sqlite:{path}", **{"limit": 120.0, **options})
     assert isinstance(store, SqliteStore)
     return store
 

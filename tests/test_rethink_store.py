@@ -51,7 +51,7 @@ def run(work: Awaitable[T]) -> T:
 
 
 async def opened(url: str, **options: Any) -> RethinkStore:
-    store = await open_store(url, **options)
+    store = await open_store(url, **{"limit": PATIENCE / 2, **options})
     assert isinstance(store, RethinkStore)
     return store
 
