@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 import seeds
-from rethink_servers import NAME, Address, Cluster, Proxy, Server
+from rethink_servers import NAME, Address, Cluster, Proxy, Server, free_port
 from steady import Steady
 
 TESTS = Path(__file__).parent
@@ -111,6 +111,20 @@ def test_a_url_names_a_server_user_and_database() -> None:
     assert (address.user, address.password) == ("ada", "pass word")
     assert address.url("other") == "rethinkdb://ada:pass%20word@somewhere:1234/other"
     assert address.url("other", "bob", "") == "rethinkdb://bob:@somewhere:1234/other"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs names of sockets that are no files")
+def test_a_port_that_another_process_was_given_is_not_given_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    holder = subprocess.Popen(
+        [sys.executable, "-c", "from rethink_servers import *\nprint(free_port(), flush=True)\ninput()"],
+        cwd=TESTS, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert holder.stdout is not None
+    port = int(holder.stdout.readline())
+    drawn, draw = [port], random.SystemRandom.randrange
+    monkeypatch.setattr(random.SystemRandom, "randrange", lambda *args: drawn.pop() if drawn else draw(*args))
+    assert free_port() != port and not drawn
+    holder.communicate("\n")
 
 
 # --- networks ---------------------------------------------------------------------------------------------
