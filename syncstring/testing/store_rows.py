@@ -459,7 +459,8 @@ async def calls_end_within_their_limit(bench: Bench) -> None:
                 raise answer
     answers = await bench.answered(lambda: client.insert("patches", rows), PATIENCE)
     assert answers[0].fine, "it doesn't go on afterwards"
-    assert len(await other.scan("patches", *of_document(doc))) == 4
+    found = sorted(row["id"][1] for row in await other.scan("patches", *of_document(doc)))
+    assert found in ([0, 1, 2, 3], [1, 2, 3]), found  # the deletion may come only now
 
 
 # --- at random ------------------------------------------------------------
