@@ -54,7 +54,7 @@ LINES = {
 }
 SLIPS = {"the": "teh", "and": "adn", "what": "waht", "every": "evrey", "server": "sevrer", "laptop": "latpop"}
 NAME = "minutes.md"
-LIMIT = 50.0  # seconds for everything
+LIMIT = 240.0  # seconds for everything: it takes some twenty, but machines stand still at times
 WIDTH = 46
 
 
@@ -138,7 +138,8 @@ async def edit(url: str, name: str, author: str) -> None:
 
 
 async def type_by_itself(url: str, author: str, seed: int, speed: float) -> None:
-    """Type one's lines, letter by letter; tell where things stand, as JSON, until nobody listens."""
+    """Type one's lines, letter by letter, the second half once a line comes in; tell where things stand, as
+    JSON, until nobody listens."""
     chance = random.Random(f"{seed} {author}")
     async with syncstring.connect(url, NAME, author=author, create=False) as session:
         editor = Editor(session)
@@ -146,6 +147,7 @@ async def type_by_itself(url: str, author: str, seed: int, speed: float) -> None
         began = f"{author} writes:\n"
         caret = document.cursor(document.text.index(began) + len(began), sticks="before")
         left = len(LINES[author])
+        go_on = asyncio.Event()
 
         def put_right() -> None:
             """A word that the other has mistyped, and has left."""
@@ -157,6 +159,8 @@ async def type_by_itself(url: str, author: str, seed: int, speed: float) -> None
         async def type_all() -> None:
             nonlocal left, caret
             for line in LINES[author]:
+                if left == len(LINES[author]) // 2:
+                    await go_on.wait()
                 words = [SLIPS[w] if w in SLIPS and chance.random() < 0.7 else w for w in line.split()]
                 for letter in " ".join(words) + "\n":
                     pos = caret.pos
@@ -176,13 +180,23 @@ async def type_by_itself(url: str, author: str, seed: int, speed: float) -> None
                 print(json.dumps(now._asdict()), flush=True)
                 await asyncio.sleep(0.1)
 
-        async def stop() -> None:
+        async def hear() -> None:
+            await asyncio.to_thread(sys.stdin.readline)
+            go_on.set()
             await asyncio.to_thread(sys.stdin.read)
 
-        await together(editor.listen(), type_all(), tell(), stop())
+        await together(editor.listen(), type_all(), tell(), hear())
 
 
 # --- the show -------------------------------------------------------------------------------------------
+
+
+def free_port() -> int:
+    """One that no connection gets for its own end: who dials a dead server's port there may reach itself."""
+    while True:
+        with suppress(OSError), socket.socket() as tried:
+            tried.bind(("127.0.0.1", port := random.randrange(15_000, 32_000)))
+            return port
 
 
 class Server:
@@ -190,10 +204,7 @@ class Server:
 
     def __init__(self, program: str) -> None:
         self.folder = tempfile.mkdtemp(prefix="two-terminals-")
-        with socket.socket() as one, socket.socket() as other:
-            one.bind(("127.0.0.1", 0))
-            other.bind(("127.0.0.1", 0))
-            self.port, cluster = one.getsockname()[1], other.getsockname()[1]
+        self.port, cluster = free_port(), free_port()
         self.command = [
             program,
             "--directory",
@@ -260,6 +271,11 @@ class Terminal:
         while line := await self.process.stdout.readline():
             self.now = Told(**json.loads(line))
 
+    def go_on(self) -> None:
+        """Let it type its second half."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(b"\n")
+
     async def close(self) -> int:
         assert self.process.stdin is not None
         self.process.stdin.close()
@@ -303,6 +319,8 @@ async def show(program: str, seed: int, speed: float) -> bool:
             await until(lambda now: 0 < now.left < len(LINES["ada"]))
             side_by_side(began, "both type", terminals)
             server.kill()
+            for terminal in terminals:
+                terminal.go_on()
             await until(lambda now: now.state == "offline" and now.unsaved > 20)
             side_by_side(began, "the server was killed with SIGKILL; both go on", terminals)
             server.start()

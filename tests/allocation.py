@@ -293,10 +293,14 @@ def leaks(fresh: Callable[[], Trial], numbers: Sequence[int], runs: int, name: s
     kinds = (none,) if CELLS_LEAK and name.startswith(IN_PYTHON) else (none, one_of_all)
     for again in kinds if runs else ():
         growth(again, runs // 10 + 1)
-        blocks, size = growth(again, runs)
-        done += runs
-        # A cache grows by less than one thing in ten runs, and no longer in the second half.
-        if blocks > max(runs // 10, 16) + MEASURING or size > 64 * runs // 10 + (1 << 16):
+        for _ in range(3):
+            blocks, size = growth(again, runs)
+            done += runs
+            # A cache grows by less than one thing in ten runs, and no longer in the second half. Threads
+            # allocate, too (64 blocks, seen once); what leaks does so in each try.
+            if blocks <= max(runs // 10, 16) + MEASURING and size <= 64 * runs // 10 + (1 << 16):
+                break
+        else:
             raise Found(f"{name}: {runs} repetitions leave {blocks} blocks, {size} bytes")
     return done, len(excused)
 

@@ -157,7 +157,10 @@ def look(path: str, acknowledged: set[tuple[int, str]]) -> list[str]:
 
 def _look(path: str, acknowledged: set[tuple[int, str]]) -> list[str]:
     wrong = []
-    with syncstring.open(path, "killed", author="a") as a, syncstring.open(path, "killed", author="b") as b:
+    with (
+        syncstring.open(path, "killed", author="a", limit=120) as a,
+        syncstring.open(path, "killed", author="b", limit=120) as b,
+    ):
         a.sync()
         b.sync()
         whole = a.versions

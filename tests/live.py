@@ -71,6 +71,8 @@ class Place:
         return cls(kind, STORES[kind](request), request.node.name)
 
     async def connect(self, author: str = "ada", **options: Any) -> Session:
+        if self.kind != "memory":
+            options.setdefault("limit", 120.0)  # of what waits for something outside
         return await self.stack.enter_async_context(
             syncstring.connect(self.given(), self.name, author=author, **options)
         )
@@ -117,8 +119,8 @@ class Hurried(asyncio.SelectorEventLoop):
 
 
 def run(work: Coroutine[Any, Any, T], hurried: bool = True) -> T:
-    """Do it, and fail rather than hang: for an hour on a clock that is hurried, else for a minute."""
-    limit = 3_600 if hurried else 60
+    """Do it, and fail rather than hang: for an hour on a clock that is hurried, else for some minutes."""
+    limit = 3_600 if hurried else 240
     with asyncio.Runner(loop_factory=Hurried if hurried else None) as runner:
         return runner.run(asyncio.wait_for(work, limit))
 

@@ -9,7 +9,8 @@ input, a line each, it stops working and does that: `flush`, `read`, `await DIGE
 What it guarantees: what a worker was acknowledged stands in its log the moment after `flush` said so, and
 what it committed the moment after `commit` did; a log survives its worker's SIGKILL (not a power cut: it
 isn't synced). A worker ends when its standard input does, so none outlives who started it. How long a call
-took beyond its limit is kept and told. It doesn't know what goes wrong with the store, or why.
+took beyond its limit, on a clock that stands still while the machine does (`steady.py`), is kept and told. It
+doesn't know what goes wrong with the store, or why.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, Final, NoReturn
 
 import rethink_servers
+from steady import Steady
 
 import syncstring
 
@@ -103,6 +105,7 @@ class _Worker:
         self.slowest = 0.0  # seconds that a call took beyond its limit
         self.refused = 0  # calls that the store didn't answer in time
         self.made: list[Id] = []  # not known to be acknowledged
+        self._clock = Steady().__enter__()  # as long as the process
         self._log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         threading.Thread(target=self._listen, daemon=True).start()
 
@@ -146,7 +149,7 @@ class _Worker:
     @contextmanager
     def timed(self, limit: float, done: list[bool]) -> Iterator[None]:
         """A call that may find the store away, within its limit; `done` gets whether it was done."""
-        began = time.monotonic()
+        began = self._clock.time()
         try:
             yield
             done.append(True)
@@ -154,7 +157,7 @@ class _Worker:
             self.refused += 1
             done.append(False)
         finally:
-            self.slowest = max(self.slowest, time.monotonic() - began - limit)
+            self.slowest = max(self.slowest, self._clock.time() - began - limit)
 
     def options(self) -> dict[str, Any]:
         order = self.order
@@ -284,7 +287,7 @@ class _Live(_Worker):
                 await session.until("live")
                 self.note(said=word)
             elif word == "await":
-                await editor.shows(lambda text: digest(text) == rest, 60)  # noqa: B023  # awaited here
+                await editor.shows(lambda text: digest(text) == rest, 150)  # noqa: B023  # awaited here
                 self.note(said=word)
             elif word == "read":
                 self.note_read(session.document)

@@ -27,11 +27,11 @@ ROWS = [row_of(DOC, time, text=f"{time}" * 99) for time in range(100)]
 
 def run(what: Coroutine[Any, Any, Any]) -> Any:
     """Run it, and fail rather than hang."""
-    return asyncio.run(asyncio.wait_for(what, 60))
+    return asyncio.run(asyncio.wait_for(what, 240))
 
 
 async def opened(path: Path | str, **options: Any) -> SqliteStore:
-    store = await open_store(f"sqlite:{path}", **options)
+    store = await open_store(f"sqlite:{path}", **{"limit": 120.0, **options})
     assert isinstance(store, SqliteStore)
     return store
 
@@ -67,7 +67,7 @@ def python(code: str, *args: object, **options: Any) -> subprocess.Popen[str]:
 
 def said(process: subprocess.Popen[str], word: str = "") -> str:
     """Tell a process that word; all that it says until it ends. It must end well."""
-    out, err = process.communicate(word, timeout=60)
+    out, err = process.communicate(word, timeout=240)
     assert process.returncode == 0, err
     return out
 

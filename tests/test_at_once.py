@@ -60,7 +60,7 @@ def test_once_it_is_started_it_keeps_the_contract(check: Check, tmp_path: Path) 
 
     at_once_there: list[Store] = []
     run(made(path, []))
-    asyncio.run(check_store(factory, checks=[check], stall=locked))
+    asyncio.run(check_store(factory, checks=[check], stall=locked, within=600))
     assert at_once_there
     sound(path)
 
@@ -237,10 +237,15 @@ def test_a_file_that_is_locked_is_left_to_the_plain_way_which_waits_and_says_so(
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     db.execute("BEGIN IMMEDIATE")
     assert open_at_once(str(path)) is None
-    with pytest.raises(StoreUnavailable, match="locked by another program"):
-        syncstring.open(path, "notes", author="ada", limit=0.5)
+    for limit in (0.5, 4, 32):  # in a short one, a slow machine doesn't come to ask for the file
+        with pytest.raises(StoreUnavailable) as failure:
+            syncstring.open(path, "notes", author="ada", limit=limit)
+        if "locked by another program" in str(failure.value):
+            break
+    else:
+        raise AssertionError(str(failure.value))
     threading.Timer(0.3, lambda: db.execute("ROLLBACK")).start()
-    with syncstring.open(path, "notes", author="ada", limit=20) as doc:
+    with syncstring.open(path, "notes", author="ada", limit=60) as doc:
         assert doc.text == "text"
     db.close()
 
@@ -315,7 +320,7 @@ def test_what_was_opened_at_once_and_killed_leaves_the_file_whole(tmp_path: Path
         "os.kill(os.getpid(), signal.SIGKILL)",
         path,
     )
-    killed.communicate(timeout=60)
+    killed.communicate(timeout=240)
     assert killed.returncode == -9
     sound(path)
     store = begun(path)

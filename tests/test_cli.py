@@ -479,7 +479,7 @@ def test_short_ids_in_a_log_are_short_and_name_one_version(patches: list[Patch])
     [
         ("2026-11-03 17:00:59Z", 1),
         ("2026-11-03T17:01:00+00:00", 2),
-        ("2026-11-04", 4),
+        ("2026-11-05", 4),  # wherever that day began
         ("1970-01-01", 0),
         ("now", 4),
     ],

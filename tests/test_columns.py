@@ -268,20 +268,17 @@ def test_a_long_history_goes_on_after_it_was_read() -> None:
 
 
 def blocks_of(sections: tuple[bytes, bytes]) -> int:
-    """Blocks that a graph holds after it has read a pack: the median of five, as threads allocate, too."""
-
-    def held() -> int:
-        graph = EventGraph()
-        before = sys.getallocatedblocks()
-        read_columns(graph, *sections)
-        return sys.getallocatedblocks() - before
-
-    return sorted(held() for _ in range(5))[2]
+    """Blocks that a graph holds after it has read a pack."""
+    graph = EventGraph()
+    before = sys.getallocatedblocks()
+    read_columns(graph, *sections)
+    return sys.getallocatedblocks() - before
 
 
 def test_reading_makes_no_object_for_a_patch() -> None:
     few, many = raw(chain(100)), raw(chain(10_000))
-    assert abs(blocks_of(many) - blocks_of(few)) < 20
+    # The least of nine tries: other threads allocate, too; an object for a patch would be there each time.
+    assert min(abs(blocks_of(many) - blocks_of(few)) for _ in range(9)) < 20
 
 
 # --- a linear stretch at once -------------------------------------------------------------------------------

@@ -61,7 +61,7 @@ async def judge(kind: type[MemoryStore], *checks: Check, seed: int = 0) -> None:
         blocked.set()
 
     await check_store(
-        factory, seed=seed, checks=checks or CHECKS, gaps=[lost_connection], stall=stall, within=20
+        factory, seed=seed, checks=checks or CHECKS, gaps=[lost_connection], stall=stall, within=120
     )
 
 
@@ -242,6 +242,18 @@ class KnowsNoLimit(MemoryStore):
         await self._pause()
 
 
+class StaysAway(MemoryStore):
+    away = False
+
+    async def _step(self) -> None:
+        try:
+            await super()._step()
+        except StoreUnavailable:
+            self.away = True
+        if self.away:
+            raise StoreUnavailable("no answer, once and for all")
+
+
 class HangsWhenClosed(MemoryStore):
     async def _step(self) -> None:
         await super()._step()
@@ -410,6 +422,7 @@ BAD: list[tuple[type[MemoryStore], Callable[..., Any]]] = [
     (WorksOn, store_rows.a_closed_store_says_so),
     (TimesOutOnceClosed, store_rows.a_closed_store_says_so),
     (KnowsNoLimit, store_rows.calls_end_within_their_limit),
+    (StaysAway, store_rows.calls_end_within_their_limit),
     (TellsNothing, store_feeds.a_feed_tells_what_happens),
     (TellsItsOwnOnly, store_feeds.a_feed_tells_what_happens),
     (TellsNoDeletions, store_feeds.a_feed_tells_what_happens),

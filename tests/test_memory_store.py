@@ -387,7 +387,7 @@ async def check_with(faults: Faults, checks: list[Check], seed: int) -> None:
     async def factory(**options: Any) -> Store:
         return store.client(**options)
 
-    await check_store(factory, checks=checks, patient=True, seed=seed)
+    await check_store(factory, checks=checks, patient=True, seed=seed, within=600)
 
 
 @pytest.mark.parametrize(

@@ -35,11 +35,13 @@ def lived(seed: int, steps: int, **options: Any) -> World:
         world.close()
 
 
-def find(make: Callable[[int], World], steps: int, seeds: Iterable[int]) -> tuple[Broken, str]:
-    """The first law that breaks, with the script."""
+def find(
+    make: Callable[[int], World], steps: int, seeds: Iterable[int], seconds: float = 1
+) -> tuple[Broken, str]:
+    """The first law that breaks, with the script, which is made short for so many seconds at most."""
     for seed in seeds:
         try:
-            search(lambda seed=seed: make(seed), steps, seconds=4)  # type: ignore[misc]
+            search(lambda seed=seed: make(seed), steps, seconds=seconds)  # type: ignore[misc]
         except Broken as broken:
             return broken, broken.__notes__[0]
     raise AssertionError("nothing was found")
@@ -130,7 +132,7 @@ def test_a_lost_patch_is_found_and_told_in_a_few_calls(monkeypatch: pytest.Monke
             del self._shared.tables[table][key]
 
     monkeypatch.setattr(MemoryStore, "_put", forgetful)
-    broken, script = find(World, 400, range(40))
+    broken, script = find(World, 400, range(40), 600)
     assert broken.law == "durable"
     assert script.count("\nworld.") < 25
 
@@ -172,7 +174,7 @@ def test_an_editor_that_misses_a_splice_is_found() -> None:
         def apply(self, splices: Splices) -> None:
             super().apply([splice for splice in splices if splice[1] < 2])
 
-    broken, script = find(lambda seed: World(seed, editor=Hasty), 400, range(20))
+    broken, script = find(lambda seed: World(seed, editor=Hasty), 400, range(20), 600)
     assert broken.law == "editor"
     assert script.count("\nworld.") < 40
 
@@ -242,6 +244,7 @@ def test_the_script_of_a_failure_is_a_program(tmp_path: Path) -> None:
     with pytest.raises(Broken) as broken:
         world.commit(0, False)
     script = broken.value.__notes__[0]
+    world.close()
     assert script.splitlines()[:3] == [
         "# Again, without a test runner:",
         "from syncstring.testing.network import World",

@@ -287,7 +287,7 @@ def test_who_is_interrupted_while_it_closes_before_its_thread_has_come_has_it_cl
     come, start = threading.Event(), _Thread._start_thread
 
     def late(self: _Thread) -> None:
-        come.wait(20)
+        come.wait(200)
         start(self)
 
     monkeypatch.setattr(_Thread, "_start_thread", late)
@@ -336,11 +336,11 @@ def test_a_connect_that_is_given_up_meanwhile_leaves_nothing_open(
 
     def slow(self: Traffic) -> Contents | None:
         if when == "before":
-            go_on.wait(20)
+            go_on.wait(200)
         contents = join(self)
         began.set()
         if when == "after":
-            go_on.wait(20)
+            go_on.wait(200)
         return contents
 
     monkeypatch.setattr(Traffic, "join_at_once", slow)
@@ -362,10 +362,10 @@ def test_a_connect_waits_for_no_thread_that_others_keep_busy(tmp_path: Path) -> 
     enough = threading.Event()
 
     async def main() -> None:
-        busy = [asyncio.create_task(asyncio.to_thread(enough.wait, 20)) for _ in range(100)]
+        busy = [asyncio.create_task(asyncio.to_thread(enough.wait, 200)) for _ in range(100)]
         await asyncio.sleep(0)
         try:
-            async with syncstring.connect(path, "notes", author="bob", limit=5) as session:
+            async with syncstring.connect(path, "notes", author="bob", limit=60) as session:
                 assert session.document.text == "text"
         finally:
             enough.set()

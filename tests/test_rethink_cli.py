@@ -12,7 +12,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -174,7 +175,7 @@ def test_following_tells_of_others_patches_until_interrupted(shop: str) -> None:
             told = json.loads(follower.stdout.readline())
             assert (told["n"], told["author"], told["inserted"]) == (2, "bob", 4)
             follower.send_signal(signal.SIGINT)
-            out, err = follower.communicate(timeout=60)
+            out, err = follower.communicate(timeout=240)
             assert (follower.returncode, out, err) == (130, "", "")
         finally:
             follower.kill()
@@ -220,14 +221,21 @@ def test_why_a_server_cannot_be_used_is_said_in_one_line(
     Path("a").write_text("text")
     db = db_of(rethink_url)
     at = f"{rethink.host}:{rethink.port}/{db}"
-    refused(run(*args, f"rethinkdb://{user}:{HUSHED}@127.0.0.1:1/{db}"), 4, "127.0.0.1:1 can't be reached")
-    refused(run(*args, f"rethinkdb://{user}:hu@{at}"), 4, f"refuses user '{user}': Wrong password")
-    refused(run(*args, f"rethinkdb://nobody_{user}:hu@{at}"), 4, "Unknown user")
-    refused(run(*args, f"rethinkdb://{user}:{HUSHED}@{at}"), 4, "permission|no database|does not exist")
-    refused(run(*args, f"rethinkdb://{user}:{HUSHED}@{rethink.host}/"), 2, "names no database")
-    refused(run(*args, f"rethinkdb://{user}:hu/sh@{at}"), 2, "written %2F|names no database")
-    refused(run(*args, f"rethinkdb://{user}@{at}?password_file=none"), 4, "password file none: No such file")
-    refused(run(*args, f"rethinkdbs://{user}@{at}?ca=none"), 4, "file of certificates 'none': No such file")
+
+    def told(url: str) -> Result:
+        for _ in range(9):  # a machine that stands still lets a dial time out
+            if not re.search("timed out|doesn't answer", (found := run(*args, url)).err):
+                break
+        return found
+
+    refused(told(f"rethinkdb://{user}:{HUSHED}@127.0.0.1:1/{db}"), 4, "127.0.0.1:1 can't be reached")
+    refused(told(f"rethinkdb://{user}:hu@{at}"), 4, f"refuses user '{user}': Wrong password")
+    refused(told(f"rethinkdb://nobody_{user}:hu@{at}"), 4, "Unknown user")
+    refused(told(f"rethinkdb://{user}:{HUSHED}@{at}"), 4, "permission|no database|does not exist")
+    refused(told(f"rethinkdb://{user}:{HUSHED}@{rethink.host}/"), 2, "names no database")
+    refused(told(f"rethinkdb://{user}:hu/sh@{at}"), 2, "written %2F|names no database")
+    refused(told(f"rethinkdb://{user}@{at}?password_file=none"), 4, "password file none: No such file")
+    refused(told(f"rethinkdbs://{user}@{at}?ca=none"), 4, "file of certificates 'none': No such file")
 
 
 def test_who_may_only_read_reads_and_is_told_who_to_ask(
@@ -269,14 +277,30 @@ def test_a_password_is_shown_nowhere(run: Run, rethink: Address, shop: str, user
 # --- interrupts -------------------------------------------------------------------------------------------
 
 
-def interrupted(proxy: Proxy, seconds: float, *args: str) -> tuple[int, str, str]:
-    """Run a command, whose server falls silent so long after it connected; then press Ctrl-C."""
+ENDED = (130, "", "")
+
+
+def interrupted(
+    proxy: Proxy, seconds: float, command: Callable[[int], Sequence[str]]
+) -> tuple[int, str, str]:
+    """Run a command, whose server falls silent so long after it connected; then press Ctrl-C. The first of
+    some tries that it ends: a machine that stands still at the wrong moment lets a command be done before, or
+    ends it too late. `command` gets the number of the try."""
+    found = (0, "", "it goes on")
+    for number in range(5):
+        with suppress(subprocess.TimeoutExpired):
+            if (found := _interrupted(proxy, seconds, command(number))) == ENDED:
+                break
+    return found
+
+
+def _interrupted(proxy: Proxy, seconds: float, args: Sequence[str]) -> tuple[int, str, str]:
     before = proxy.connections
     waiting = subprocess.Popen(
         syncstring(*args), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     try:
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120
         while proxy.connections == before and time.monotonic() < end:
             time.sleep(0.01)
         time.sleep(seconds)
@@ -297,10 +321,14 @@ def test_an_interrupt_ends_what_waits_for_a_server_that_never_speaks(
 ) -> None:
     Path("b").write_text("text")
     with Proxy(rethink) as proxy:
-        proxy.mute()
         url = proxy.url(db_of(shop))
         where = (url,) if args[0] == "store" else ("--store", url)
-        assert interrupted(proxy, 0.0, *args, *where) == (130, "", "")
+
+        def command(_: int) -> tuple[str, ...]:
+            proxy.mute()
+            return (*args, *where)
+
+        assert interrupted(proxy, 0.0, command) == ENDED
 
 
 @pytest.mark.slow
@@ -313,11 +341,14 @@ def test_an_interrupt_ends_a_command_whose_server_falls_silent(
 ) -> None:
     write(Path("notes.json"), NOTES)
     with Proxy(rethink) as proxy:
-        proxy.delay(0.1)
         url = proxy.url(db_of(shop))
         where = (url,) if args[0] == "store" else ("--store", url)
-        named = (f"notes {seconds}",) if args[0] == "import" else ()
-        assert interrupted(proxy, seconds, *args, *named, *where) == (130, "", "")
+
+        def command(number: int) -> tuple[str, ...]:
+            proxy.delay(0.1)
+            return (*args, *[f"notes {seconds} {number}"] * (args[0] == "import"), *where)
+
+        assert interrupted(proxy, seconds, command) == ENDED
 
 
 # --- store check ------------------------------------------------------------------------------------------
@@ -352,7 +383,7 @@ def test_a_sound_server_is_described_and_measured(run: Run, rethink: Address, sh
 def test_what_is_wrong_with_a_database_is_found_though_commands_refuse_it(
     run: Run, rethink: Address, rethink_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(standing, "LIMIT", 1.0)
+    monkeypatch.setattr(standing, "LIMIT", 60.0)
     Path("a").write_text("text")
     fine(run("import", "a", "a", "--store", rethink_url))
     db = db_of(rethink_url)
@@ -370,6 +401,7 @@ def test_what_is_wrong_with_a_database_is_found_though_commands_refuse_it(
     ]  # fmt: skip
     assert any("table packs has no write hook" in advice for advice in told["advice"])
     assert type(told["writing"]) is int
+    monkeypatch.setattr(standing, "LIMIT", 3.0)  # what is waited for never comes
     rethink.ask(lambda r: r.db(db).table_drop("cursors"))
     rethink.ask(lambda r: r.db(db).table("meta").get(["format"]).update({"row": '{"v":2}'}))
     found = fine(run("store", "check", rethink_url), 1)
@@ -381,7 +413,7 @@ def test_what_is_wrong_with_a_database_is_found_though_commands_refuse_it(
 
 @pytest.mark.slow
 def test_servers_that_are_away_are_found(run: Run, servers: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(standing, "LIMIT", 3.0)
+    monkeypatch.setattr(standing, "LIMIT", 20.0)
     Path("a").write_text("text")
     with Cluster(3) as cluster:
         url = cluster.servers[0].url("db")
@@ -390,11 +422,12 @@ def test_servers_that_are_away_are_found(run: Run, servers: None, monkeypatch: p
         assert told["kept"] == {"servers": 3} and told["advice"] == []
         assert {table["replicas"] for table in told["tables"].values()} == {3}
         cluster.servers[1].kill9()
-        end = time.monotonic() + 60
-        while run("store", "check", url).status and time.monotonic() < end:  # until others took its place
-            time.sleep(0.2)
-        (advice,) = one(run("store", "check", url, "--json"))["advice"]
+        end = time.monotonic() + 180
+        while (found := run("store", "check", url, "--json")).status and time.monotonic() < end:
+            time.sleep(0.2)  # until others took its place
+        (advice,) = one(found)["advice"]
         assert "have a replica that is away or behind" in advice
+        monkeypatch.setattr(standing, "LIMIT", 3.0)  # what is waited for never comes
         cluster.servers[2].kill9()
         told = one(run("store", "check", url, "--json"), status=1)
         away, silent = told["findings"]
@@ -408,10 +441,11 @@ def test_servers_that_are_away_are_found(run: Run, servers: None, monkeypatch: p
 @pytest.mark.slow
 def test_two_terminals_end_with_one_text_though_the_server_was_killed(servers: None) -> None:
     done = subprocess.run(
-        [sys.executable, EXAMPLE, "--speed", "25", "--seed", "7"], capture_output=True, text=True, timeout=120
+        [sys.executable, EXAMPLE, "--speed", "25", "--seed", "7"], capture_output=True, text=True, timeout=300
     )
     assert (done.returncode, done.stderr) == (0, ""), (done.stdout, done.stderr)
-    assert "the server was killed with SIGKILL" in done.stdout and "offline, 2" in done.stdout
+    assert "the server was killed with SIGKILL" in done.stdout
+    assert re.search("offline, [0-9]{2,} unsaved", done.stdout)
     assert done.stdout.endswith("so does whoever opens it now.\n")
 
 
@@ -419,7 +453,7 @@ def test_a_terminal_of_ones_own_shows_what_others_type(shop: str) -> None:
     def edit(author: str, typed: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, EXAMPLE, "--edit", "lines", "--store", shop, "--author", author],
-            input=typed, capture_output=True, text=True, timeout=60,
+            input=typed, capture_output=True, text=True, timeout=240,
         )  # fmt: skip
 
     first = edit("ada", "one\ntwo\n/show\n/quit\nnever\n")
@@ -441,10 +475,10 @@ def test_a_terminal_that_has_no_store_says_so_in_one_line() -> None:
         (["--edit", "a", "--store", "nowhere/at/all.db"], "no folder to make it in"),
     ):
         done = subprocess.run(
-            [sys.executable, EXAMPLE, *args], input="x\n", capture_output=True, text=True, timeout=60
+            [sys.executable, EXAMPLE, *args], input="x\n", capture_output=True, text=True, timeout=240
         )
         assert done.returncode == 1 and words in done.stderr and done.stderr.count("\n") == 1
     done = subprocess.run(
-        [sys.executable, EXAMPLE], env={"PATH": ""}, capture_output=True, text=True, timeout=60
+        [sys.executable, EXAMPLE], env={"PATH": ""}, capture_output=True, text=True, timeout=240
     )
     assert done.returncode == 1 and "no `rethinkdb` on PATH" in done.stderr

@@ -1,4 +1,4 @@
-"""The rig itself: servers that die, freeze, come back and leave nothing; bad networks; the loud skip."""
+"""The rig itself: servers that die, freeze, come back and leave nothing; bad networks; clock; loud skip."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from pathlib import Path
 
 import pytest
 import seeds
-from rethink_servers import NAME, Address, Cluster, Proxy, Server
+from rethink_servers import NAME, Address, Cluster, Proxy, Server, free_port
+from steady import Steady
 
 TESTS = Path(__file__).parent
 
 
-def until(true: Callable[[], bool], limit: float = 30) -> None:
+def until(true: Callable[[], bool], limit: float = 120) -> None:
     end = time.monotonic() + limit
     while not true():
         assert time.monotonic() < end, f"not within {limit:g} s"
@@ -112,6 +113,20 @@ def test_a_url_names_a_server_user_and_database() -> None:
     assert address.url("other", "bob", "") == "rethinkdb://bob:@somewhere:1234/other"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs names of sockets that are no files")
+def test_a_port_that_another_process_was_given_is_not_given_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    holder = subprocess.Popen(
+        [sys.executable, "-c", "from rethink_servers import *\nprint(free_port(), flush=True)\ninput()"],
+        cwd=TESTS, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert holder.stdout is not None
+    port = int(holder.stdout.readline())
+    drawn, draw = [port], random.SystemRandom.randrange
+    monkeypatch.setattr(random.SystemRandom, "randrange", lambda *args: drawn.pop() if drawn else draw(*args))
+    assert free_port() != port and not drawn
+    holder.communicate("\n")
+
+
 # --- networks ---------------------------------------------------------------------------------------------
 
 
@@ -139,7 +154,7 @@ def proxy() -> Iterator[Proxy]:
 
 
 def dialled(proxy: Proxy) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", proxy.port), 10)
+    return socket.create_connection(("127.0.0.1", proxy.port), 60)
 
 
 def heard(end: socket.socket, count: int) -> bytes:
@@ -197,8 +212,8 @@ def test_a_mute_network_passes_nothing_and_loses_nothing(proxy: Proxy) -> None:
             new.sendall(b"new")
             assert heard(new, 3) == b""
             proxy.passes()
-            end.settimeout(10)
-            new.settimeout(10)
+            end.settimeout(60)
+            new.settimeout(60)
             assert (heard(end, 5), heard(new, 3)) == (b"later", b"new")
 
 
@@ -214,6 +229,38 @@ def test_a_network_that_is_down_ends_connections_and_takes_none(proxy: Proxy) ->
     with dialled(proxy) as end:
         end.sendall(b"hello")
         assert heard(end, 5) == b"hello"
+
+
+# --- the clock ---------------------------------------------------------------------------------------------
+
+
+def test_the_steady_clock_counts_what_is_waited_for() -> None:
+    with Steady() as clock:
+        real, began = time.monotonic(), clock.time()
+        until(lambda: clock.time() - began > 0.3)
+        assert time.monotonic() - real > 0.3
+
+
+def test_the_steady_clock_stands_still_while_the_process_does() -> None:
+    code = (
+        "from steady import *\n"
+        "with Steady() as clock:\n"
+        "    real, steady = time.monotonic(), clock.time()\n"
+        "    print(flush=True)\n"
+        "    input()\n"
+        "    print(clock.time() - steady, time.monotonic() - real)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=TESTS, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(1)
+    process.send_signal(signal.SIGCONT)
+    said, _ = process.communicate("\n")
+    steady, real = map(float, said.split())
+    assert real >= 1 and steady <= real - 0.8
 
 
 # --- the skip ---------------------------------------------------------------------------------------------
@@ -233,7 +280,7 @@ def test_without_a_server_the_summary_says_how_many_tests_were_skipped(tmp_path:
         env={**bare, "PATH": str(tmp_path), "PYTHONPATH": str(TESTS)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
     )
     said = done.stdout + done.stderr
     assert "RethinkDB: 3 tests skipped, no `rethinkdb` on PATH" in said, said

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import pytest
 from rethink_servers import Address as Rig
 from rethink_servers import Proxy, Server, fresh_database, missing
+from steady import Steady
 
 if reason := missing():
     pytest.skip(f"RethinkDB: {reason}", allow_module_level=True)
@@ -31,6 +32,7 @@ from syncstring.testing.store_feeds import Follower
 
 T = TypeVar("T")
 DOC = "d" * 40
+PATIENCE = 240.0  # seconds after which a test hangs: machines stand still at times
 
 
 @pytest.fixture(scope="module")
@@ -42,14 +44,14 @@ def own() -> Iterator[Server]:
 
 def run(work: Awaitable[T]) -> T:
     async def main() -> T:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             return await work
 
     return asyncio.run(main())
 
 
 async def opened(url: str, **options: Any) -> RethinkStore:
-    store = await open_store(url, **options)
+    store = await open_store(url, **{"limit": PATIENCE / 2, **options})
     assert isinstance(store, RethinkStore)
     return store
 
@@ -57,10 +59,27 @@ async def opened(url: str, **options: Any) -> RethinkStore:
 async def until(feed: Feed, kind: type[Change]) -> list[Change]:
     """What a feed says, up to the first of that kind."""
     said: list[Change] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE / 2):
         while not said or not isinstance(said[-1], kind):
             said.append(await anext(feed))
     return said
+
+
+async def quiet(store: RethinkStore, feed: Feed, seconds: float) -> None:
+    """A feed that is ready says nothing for so long, many heartbeats, and its connection stays. In one of
+    five tries: a machine that stands still for as long as three of them is silent, too."""
+    for left in reversed(range(5)):
+        dialed = store.streams.wire.dialed
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                told = await anext(feed)
+                assert left, f"it said {told} each time"
+                if not isinstance(told, Ready):
+                    await until(feed, Ready)
+                continue
+        if store.streams.wire.dialed == dialed:
+            return
+    raise AssertionError("its connection was given up each time")
 
 
 # --- the contract ---------------------------------------------------------------------------------------
@@ -85,7 +104,7 @@ def test_it_keeps_the_contract(check: Check, own: Server) -> None:
         finally:
             own.thaw()
 
-    asyncio.run(check_store(factory, checks=[check], gaps=[connection_lost], stall=frozen))
+    asyncio.run(check_store(factory, checks=[check], gaps=[connection_lost], stall=frozen, within=600))
 
 
 # --- addresses ------------------------------------------------------------------------------------------
@@ -348,9 +367,7 @@ def test_who_may_not_write_is_told_when_writing(
                 with pytest.raises(StoreError, match="may not do this") as caught:
                     await work
                 assert not isinstance(caught.value, StoreUnavailable)
-            with pytest.raises(TimeoutError):  # no heartbeat can be written, and the feed lives all the same
-                await asyncio.wait_for(anext(feed), 1.0)
-            assert store.streams.wire.dialed == 1
+            await quiet(store, feed, 1.0)  # no heartbeat can be written, and the feed lives all the same
 
     run(main())
 
@@ -483,7 +500,7 @@ def test_what_others_put_there_is_told_as_unreadable_or_left_out(rethink: Rig, r
             await store.insert("patches", [row_of(DOC, 9)])
             told = {}
             while len(told) < 6:
-                change = await asyncio.wait_for(anext(feed), 20)
+                change = await asyncio.wait_for(anext(feed), PATIENCE / 2)
                 assert isinstance(change, Changed) and change.new is not None
                 told[change.key[1]] = change.new
             rows = {row["id"][1]: row for row in await collect(store.scan("patches", *EVERYTHING))}
@@ -541,14 +558,16 @@ def test_a_mute_network_is_noticed_within_three_heartbeats(rethink: Rig, rethink
     async def main(proxy: Proxy) -> None:
         url = proxy.url(Address.parsed(rethink_url).db)
         await (await opened(rethink_url)).close()
-        async with await opened(url, beat=0.3, limit=2.0) as store:
+        async with await opened(url, beat=0.3) as store:
+            store.limit = 2.0  # not before: opening has no haste
             feed = store.feed("patches", *EVERYTHING)
             await until(feed, Ready)
             proxy.mute()
-            began = time.monotonic()
-            (gap,) = await until(feed, Gap)
-            assert isinstance(gap, Gap) and "heartbeat" in gap.reason
-            assert time.monotonic() - began < 20  # three heartbeats are one second; machines are slow
+            with Steady() as clock:
+                began = clock.time()
+                (gap,) = await until(feed, Gap)
+                assert isinstance(gap, Gap) and "heartbeat" in gap.reason
+                assert clock.time() - began < 5  # three heartbeats are one second, and there is little to do
             with pytest.raises(StoreUnavailable):
                 await store.insert("patches", [row_of(DOC)])
             proxy.passes()
@@ -568,9 +587,7 @@ def test_a_quiet_feed_is_not_given_up(rethink_url: str) -> None:
         async with await opened(rethink_url, beat=0.1) as store:
             feed = store.feed("patches", *EVERYTHING)
             await until(feed, Ready)
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(anext(feed), 2.0)
-            assert store.streams.wire.dialed == 1
+            await quiet(store, feed, 2.0)
 
     run(main())
 
@@ -610,15 +627,22 @@ def test_a_close_that_is_cancelled_goes_on_and_is_waited_for_by_the_next(
 ) -> None:
     async def main(proxy: Proxy) -> None:
         await (await opened(rethink_url)).close()
-        store = await opened(proxy.url(Address.parsed(rethink_url).db), limit=1.0)
+        store = await opened(proxy.url(Address.parsed(rethink_url).db))
         await until(store.feed("patches", *EVERYTHING), Ready)
+        store.limit = 1.0
         proxy.mute()
         asking = asyncio.ensure_future(store.insert("patches", [row_of(DOC)]))
-        await asyncio.sleep(0.1)
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(store.close(), 0.1)
+        while not store._wire._running:  # it is under way
+            await asyncio.sleep(0)
+        closing = asyncio.ensure_future(store.close())
+        while store._ending is None:
+            await asyncio.sleep(0)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
         await store.close()
-        assert asking.done() and isinstance(asking.exception(), StoreError)
+        with pytest.raises(StoreError):
+            await asyncio.wait_for(asking, PATIENCE / 2)
         others = asyncio.all_tasks() - {asyncio.current_task(), asking}
         assert not [task for task in others if "Stream" in repr(task) or "_reader" in repr(task)]
 
@@ -668,11 +692,13 @@ def test_a_server_that_is_away_is_dialed_by_all_feeds_together(rethink: Rig, ret
                 return await dial(host, port)
 
             wire._dialed = counted  # type: ignore[method-assign]
+            began = time.monotonic()
             proxy.down()
             for feed in feeds:
                 await until(feed, Gap)
             await asyncio.sleep(2)
-            assert dials <= 8  # the pause doubles from 50 ms; each feed for itself would make hundreds
+            # The pause doubles from 50 ms; each feed for itself would make hundreds.
+            assert dials <= 8 + (time.monotonic() - began)
             proxy.passes()
             for feed in feeds:
                 await until(feed, Ready)

@@ -111,11 +111,9 @@ def test_what_arrives_by_itself_can_be_pulled_without_waiting(get):
     ada, bob = get("ada"), get("bob")
     ada.insert(0, "soon")
     ada.flush()
-    for _ in range(200):
-        if bob.pull():
-            break
-        os.sched_yield()
-        time.sleep(0.02)
+    end = time.monotonic() + 60
+    while not bob.pull() and time.monotonic() < end:
+        time.sleep(0.01)
     assert bob.text == "soon"
 
 
@@ -130,11 +128,10 @@ def test_what_nobody_pulled_is_bounded_and_not_lost(get, monkeypatch):
     shown = apply("", bob.sync())
     assert shown == bob.text == ada.text
     editor = ""
-    for _ in range(500):
+    end = time.monotonic() + 60
+    while editor != ada.text and time.monotonic() < end:
         assert len(eve._traffic.link.arrivals) <= 120
         editor = apply(editor, eve.pull())
-        if editor == ada.text:
-            break
         time.sleep(0.01)
     assert editor == eve.text == ada.text
 
@@ -170,14 +167,14 @@ def test_ten_processes_at_one_file_end_in_one_text(path):
         "import random, sys, syncstring, warnings\n"
         "warnings.simplefilter('ignore')\n"
         "chance = random.Random(sys.argv[2])\n"
-        "with syncstring.open(sys.argv[1], 'notes.md', author=sys.argv[2]) as document:\n"
+        "with syncstring.open(sys.argv[1], 'notes.md', author=sys.argv[2], limit=200) as document:\n"
         "    for i in range(20):\n"
         "        document.insert(chance.randint(0, len(document)), sys.argv[2])\n"
         "        document.commit()\n"
         "        if i % 5 == 0: document.sync()\n"
     )
     running = [subprocess.Popen([sys.executable, "-c", code, path, "abcdefghij"[i]]) for i in range(10)]
-    assert [process.wait(120) for process in running] == [0] * 10
+    assert [process.wait(400) for process in running] == [0] * 10
     with (
         syncstring.open(path, "notes.md", author="a") as one,
         syncstring.open(path, "notes.md", author="b") as two,
@@ -480,7 +477,7 @@ def test_a_session_whose_name_was_used_twice_takes_another_and_loses_nothing(pat
 
 
 def test_what_cannot_be_sent_stays_and_says_so(path, get, monkeypatch):
-    document = get(limit=0.3)
+    document = get()
 
     async def broken(self, table, rows):
         raise StoreUnavailable("the cable is out")
@@ -490,10 +487,10 @@ def test_what_cannot_be_sent_stays_and_says_so(path, get, monkeypatch):
     monkeypatch.setattr(store, "insert", broken)
     document.insert(0, "waits")
     with pytest.raises(StoreUnavailable, match="outbox stays"):
-        document.flush()
+        document.flush(0.3)
     assert [patch.ops for patch in document.unsaved] == [("waits",)]
     monkeypatch.setattr(store, "insert", insert)
-    document.flush(timeout=20)
+    document.flush(timeout=60)
     assert document.unsaved == []
     assert get("bob").text == "waits"
 

@@ -112,7 +112,7 @@ def test_a_disk_that_is_really_full_loses_nothing_that_was_acknowledged(small_di
 
     async def main() -> None:
         good = 0
-        async with await opened(path, limit=5) as store:
+        async with await opened(path) as store:
             with pytest.raises(StoreUnavailable, match=r"full|disk I/O"):
                 for good in range(1_000):
                     await store.insert("patches", [row_of(DOC, good, text="x" * 3_000)])

@@ -31,10 +31,10 @@ FIGURES = ("reading", "writing", "hearing", "clock")
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to work in, and nobody's settings; no long waits for what never comes."""
+    """An empty folder to work in, and nobody's settings."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SYNCSTRING_STORE", raising=False)
-    monkeypatch.setattr(standing, "LIMIT", 0.5)
+    monkeypatch.setattr(standing, "LIMIT", 60.0)  # a machine that stands still finds nothing
     return tmp_path
 
 
@@ -235,8 +235,8 @@ class Away(MemoryStore):
 @pytest.mark.parametrize(
     ("kind", "wrong", "seen"),
     [
-        (Deaf, "no feed was ready within 0.5 s: nobody is there", {"reading", "writing", "clock"}),
-        (Forgetful, "a feed didn't tell what was written within 0.5 s", {"reading", "writing", "clock"}),
+        (Deaf, "no feed was ready within 2 s: nobody is there", {"reading", "writing", "clock"}),
+        (Forgetful, "a feed didn't tell what was written within 2 s", {"reading", "writing", "clock"}),
         (Slow, "no answer: no answer within 10 s; try again", {"reading", "clock"}),
         (Empty, "it can't be read: there is no table meta", set()),
         (Away, "no answer: connection refused; try again", set()),
@@ -258,6 +258,8 @@ def test_what_does_not_work_is_found_and_nothing_stays_behind(
         await before(self)
 
     monkeypatch.setattr(kind, "close", close)
+    if kind in (Deaf, Forgetful):
+        monkeypatch.setattr(standing, "LIMIT", 2.0)  # what is waited for never comes
     memory_is(kind)
     told = one(run("store", "check", "memory:", "--json"), status=1)
     assert told["findings"] == [wrong]
@@ -319,7 +321,7 @@ def test_without_the_driver_it_is_said_in_one_line_what_to_install() -> None:
             [sys.executable, "-c", code, *args, "rethinkdb://h/db"],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=240,
         )
         assert (done.returncode, done.stdout) == (4, "")
         assert done.stderr == (
@@ -335,5 +337,5 @@ def test_the_driver_is_imported_for_urls_that_need_it_alone() -> None:
         "sys.exit(any(name.partition('.')[0] == 'rethinkdb' for name in sys.modules))"
     )
     Path("a").write_text("text")
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr

@@ -468,7 +468,7 @@ class Follower:
     def end(self, signal_: int | None = None) -> tuple[int, str, str]:
         if signal_ is not None:
             self._process.send_signal(signal_)
-        out, err = self._process.communicate(timeout=60)
+        out, err = self._process.communicate(timeout=240)
         return self._process.returncode, out, err
 
 

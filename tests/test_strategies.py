@@ -337,8 +337,10 @@ def test_with_nothing_wrong_the_faulty_walker_is_the_reference_s(patches: list[P
     ],
 )
 def test_a_faulty_merge_is_found_and_shrinks_to_a_handful_of_edits(
-    fault: type[Walker], longest: int, most: int
+    fault: type[Walker], longest: int, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # It would end after five minutes by the clock, with what is found by then.
+    monkeypatch.setattr("hypothesis.internal.conjecture.engine.MAX_SHRINKING_SECONDS", 3_600, raising=False)
     phases = [Phase.generate, Phase.shrink]
     quick = settings(max_examples=1000, database=None, derandomize=True, phases=phases)
     differs = lambda patches: merged(patches, fault) != merged(patches, Walker)  # noqa: E731

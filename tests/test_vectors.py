@@ -254,7 +254,7 @@ def copied(tmp_path: Path, file: str) -> Path:
 
 
 def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    return asyncio.run(asyncio.wait_for(coroutine, 60))
+    return asyncio.run(asyncio.wait_for(coroutine, 240))
 
 
 @STORED

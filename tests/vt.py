@@ -22,7 +22,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
-SECONDS = 60.0  # until something that should have come is given up
+SECONDS = 120.0  # until something that should have come is given up
 _SEQUENCE = re.compile(r"\x1b\[(\??)([0-9;]*)([A-Za-z])")
 
 

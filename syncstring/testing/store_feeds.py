@@ -19,7 +19,7 @@ from syncstring.testing.store_bench import Bench, Check, Client, collect, row_of
 
 __all__ = ["FEED_CHECKS", "Follower"]
 
-PATIENCE: Final = 30.0  # seconds in which nothing that is waited for comes
+PATIENCE: Final = 60.0  # seconds in which nothing that is waited for comes: machines stand still at times
 
 
 class Follower:
