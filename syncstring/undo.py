@@ -7,22 +7,25 @@ that takes it along, who deleted it once doesn't bring it back twice, and what c
 finds its place. The answer is an ordinary delta on the newest text.
 
 What took what back is known to who did it (`Undos`); characters are followed through a weave, never by
-likeness. It doesn't know sessions, stacks or clocks. The slow twin is `Reference.inverse`.
+likeness. Where all that came since cancels out there is nothing to be followed: the patch's own delta, turned
+round, is the answer, byte by byte. Whoever holds Ctrl-Z down, and then Ctrl-Y, is always there.
+
+It doesn't know sessions, stacks or clocks. The slow twin is `Reference.inverse`.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import NamedTuple, TypeAlias
 
 from syncstring._graph import EventGraph
 from syncstring._patch import Ops
 from syncstring.history import History
-from syncstring.patch import Id
+from syncstring.patch import Id, Patch
 
-__all__ = ["Standing", "Undone", "Undos", "inverse"]
+__all__ = ["Back", "Standing", "Taken", "Undone", "Undos", "inverse", "take_back"]
 
 
 class Standing(NamedTuple):
@@ -37,11 +40,20 @@ class Standing(NamedTuple):
     """How many code points that patch deleted before it, in the text's order."""
 
 
+class Since(NamedTuple):
+    """From where on everything cancels out, up to some patch and with it."""
+
+    event: int
+    rebuilds: int
+    """Of the history whose event it is; after another rebuild it says nothing."""
+
+
 class Undone(NamedTuple):
     """What a patch took back, and what the text that it inserts stands for."""
 
     ids: tuple[Id, ...]
     stands: list[Standing]
+    since: Since | None = None
 
 
 Undos: TypeAlias = Mapping[Id, Undone]
@@ -50,6 +62,133 @@ Undos: TypeAlias = Mapping[Id, Undone]
 # A character by where it lies: its offset in the pool of inserted texts, or -1 - its offset in the base text.
 _Place: TypeAlias = int
 _Row: TypeAlias = tuple[int, int, int, tuple[int, ...]]  # of a weave: event, start, length, deleting events
+
+
+class Back(NamedTuple):
+    """What takes patches back from the newest text."""
+
+    ops: Ops
+    stands: list[Standing]
+    """What the text that `ops` inserts stands for."""
+    since: Since | None
+    """From where on everything cancels out once `ops` is done, if that is known."""
+
+
+class Taken(dict[Id, Undone]):
+    """All that one took back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._first: dict[Id, Id] = {}  # by which patch each was taken back first, if that one was made
+
+    def has(self, id: Id) -> bool:
+        """Whether a patch was ever taken back."""
+        undone = self.get(self._first.get(id, id))
+        return undone is not None and id in undone.ids
+
+    def put(self, id: Id, undone: Undone) -> None:
+        for taken in undone.ids:
+            if not self.has(taken):
+                self._first[taken] = id
+        self[id] = undone
+
+    def note(self, chain: Sequence[Patch], ids: tuple[Id, ...], back: Back) -> None:
+        """Note that these patches together do what takes those with `ids` back. What isn't made in the end
+        may be deleted again."""
+        done = 0
+        for patch in chain:
+            length = sum(len(op) for op in patch.ops if isinstance(op, str))
+            own = []
+            for at, count, deleter, nth in back.stands:
+                start, stop = max(at, done), min(at + count, done + length)
+                if start < stop:
+                    own.append(Standing(start - done, stop - start, deleter, nth + start - at))
+            self.put(patch.id, Undone(ids, own, back.since if patch is chain[-1] else None))
+            done += length
+
+
+def take_back(history: History, ids: Sequence[Id], undos: Taken) -> Back:
+    """What `inverse` answers, byte by byte; at the size of the patches where all that came since cancels out.
+
+    That is: they and all since are one chain, of which everything else is an ancestor; and what came since
+    are empty patches and stretches that cancel out. Such a one ends with an undo and begins with what that
+    took back at such a moment, which is noted with it (`Since`).
+
+    Then the text is the one that they left. To each character x of that one belongs one of this: x itself or,
+    where x was deleted in a stretch, what came back for it, which stands for x. So:
+    - what stands for what they inserted is what belongs to it: just that goes;
+    - what they deleted was shown to them and to nobody after them, so nobody else deleted it. Something that
+      stands for it could only have come by taking them back, which never happened: all of it comes back;
+    - what stays came back when they were known, or never went: its old place is that of the character that it
+      belongs to. Those stand in the weave in the order of the text that they left. So the delta keeps,
+      deletes and brings back in the order in which theirs keeps, inserts and deletes.
+    If they were taken back before, it is asked whether that answer is right: what came back then may count as
+    deleted by somebody else, if it was taken along by an undo of an older patch.
+
+    Deleted text is read from the version before theirs, where `merge.CHECKPOINT_EVERY` events are replayed on
+    a copy of the text if they are asked for one after the other, backward. Raises what `inverse` does.
+    """
+    graph = history.graph
+    mine = sorted({history.event(id) for id in ids})
+    if mine and _cancels_since(history, mine[-1] + 1, undos) and graph.linear_until(mine[0]) == len(graph):
+        plain = _plain(history, mine)
+        if plain is not None and not any(map(undos.has, ids)):
+            return Back(*plain, Since(mine[0], history.rebuilds))
+        found = inverse(history, ids, undos)
+        return Back(*found, Since(mine[0], history.rebuilds) if found == plain else None)
+    return Back(*inverse(history, ids, undos), None)
+
+
+def _cancels_since(history: History, event: int, undos: Undos) -> bool:
+    """Whether everything from an event on is known to cancel out, if it is a chain. O(stretches)."""
+    graph = history.graph
+    at = len(graph)
+    while at > event:
+        undone = undos.get(Id(*graph.id_of(at - 1)))
+        if undone is not None and undone.since is not None and undone.since.rebuilds == history.rebuilds:
+            at = undone.since.event
+        elif not any(graph.totals(at - 1)[:2]) or graph.is_misfit(at - 1):
+            at -= 1
+        else:
+            return False
+    return at == event
+
+
+def _plain(history: History, mine: list[int]) -> tuple[Ops, list[Standing]] | None:
+    """The inverse of a chain of events on the text after them, if each goes on where the one before stopped,
+    as links of one delta do."""
+    graph = history.graph
+    if mine[-1] - mine[0] + 1 != len(mine):
+        return None
+    ops: list[int | str] = []
+    stands: list[Standing] = []
+    passed = back = 0  # code points of the text after the events so far; and that come back
+    for event in mine:
+        if graph.size_of(event) < 0:
+            return None
+        own = list(() if graph.is_misfit(event) else graph.ops_of(event))
+        if own and ops:
+            kept = own[0]
+            if not isinstance(kept, int) or kept < passed:
+                return None
+            own[:1] = [kept - passed] if kept > passed else []
+            if isinstance(own[0], str) and isinstance(ops[-1], int):
+                return None  # it stands before what is deleted there
+        ops += own
+        passed += sum(len(op) if isinstance(op, str) else max(op, 0) for op in own)
+        if deleted := -sum(op for op in own if isinstance(op, int) and op < 0):
+            stands.append(Standing(back, deleted, Id(*graph.id_of(event)), 0))
+            back += deleted
+    text = history.merge.text(mine[0], backward=True) if back else ""
+    at = 0
+    for i, op in enumerate(ops):
+        if isinstance(op, str):
+            ops[i] = -len(op)
+        else:
+            if op < 0:
+                ops[i] = text[at : at - op]
+            at += abs(op)
+    return _joined(ops), stands
 
 
 class _Back(NamedTuple):
@@ -200,7 +339,7 @@ class _Known:
             return
         deleters = {graph.find(*stand.deleter) for _, id in events for stand in undos[id].stands}
         deleted = _deleted_by(rows, deleters - {-1})
-        knowing = _descendants(graph, mine)
+        knowing = _descendants(graph, mine) - mine  # what `mine` inserted has its own place, as it goes
         for event, id in events:
             self._took[event] = {graph.find(*taken) for taken in undos[id].ids}
             begin, _ = graph.text_range(event)

@@ -564,6 +564,16 @@ FAULTS: list[Fault] = [
         ),
     ),
     fault(
+        "what was taken back before is taken for what never was",
+        "undo",
+        ("undo.py", "not any(map(undos.has, ids))", "True"),
+    ),
+    fault(
+        "what cancelled out is thought to do so whatever other content wins",
+        "undo",
+        ("undo.py", "undone.since.rebuilds == history.rebuilds", "True"),
+    ),
+    fault(
         "a commit leaves what could be redone",
         "undo",
         ("document.py", "for patch in chain))\n        self._redos.clear()", "for patch in chain))"),
