@@ -15,17 +15,18 @@ It doesn't know sessions, stacks or clocks. The slow twin is `Reference.inverse`
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby, islice
+from operator import itemgetter
 from typing import NamedTuple, TypeAlias
 
 from syncstring._graph import EventGraph
 from syncstring._patch import Ops
+from syncstring._standing import Stretches
 from syncstring.history import History
 from syncstring.patch import Id, Patch
 
-__all__ = ["Back", "Standing", "Taken", "Undone", "Undos", "inverse", "take_back"]
+__all__ = ["Back", "Since", "Standing", "Taken", "Undone", "Undos", "inverse", "take_back"]
 
 
 class Standing(NamedTuple):
@@ -59,10 +60,6 @@ class Undone(NamedTuple):
 Undos: TypeAlias = Mapping[Id, Undone]
 """For each patch that took others back: which, and by what."""
 
-# A character by where it lies: its offset in the pool of inserted texts, or -1 - its offset in the base text.
-_Place: TypeAlias = int
-_Row: TypeAlias = tuple[int, int, int, tuple[int, ...]]  # of a weave: event, start, length, deleting events
-
 
 class Back(NamedTuple):
     """What takes patches back from the newest text."""
@@ -75,11 +72,12 @@ class Back(NamedTuple):
 
 
 class Taken(dict[Id, Undone]):
-    """All that one took back."""
+    """All that one took back, in order. Where memory runs out in a call, what it notes is noted or not."""
 
     def __init__(self) -> None:
         super().__init__()
         self._first: dict[Id, Id] = {}  # by which patch each was taken back first, if that one was made
+        self._stretches: tuple[int, int, Stretches] | None = None  # rebuilds of a history; of how many undos
 
     def has(self, id: Id) -> bool:
         """Whether a patch was ever taken back."""
@@ -87,10 +85,21 @@ class Taken(dict[Id, Undone]):
         return undone is not None and id in undone.ids
 
     def put(self, id: Id, undone: Undone) -> None:
+        """Note what one patch took back: a later one than all before."""
         for taken in undone.ids:
             if not self.has(taken):
                 self._first[taken] = id
         self[id] = undone
+
+    def stretches(self, history: History) -> Stretches:
+        """What stands for what in a history. O(what was noted since the last call)."""
+        rebuilds, count, known = self._stretches or (history.rebuilds, 0, Stretches())
+        if rebuilds != history.rebuilds:
+            count, known = 0, Stretches()
+        self._stretches = None  # memory may run out on the way
+        _stretched(history.graph, islice(self.items(), count, None), known)
+        self._stretches = history.rebuilds, len(self), known
+        return known
 
     def note(self, chain: Sequence[Patch], ids: tuple[Id, ...], back: Back) -> None:
         """Note that these patches together do what takes those with `ids` back. What isn't made in the end
@@ -191,15 +200,6 @@ def _plain(history: History, mine: list[int]) -> tuple[Ops, list[Standing]] | No
     return _joined(ops), stands
 
 
-class _Back(NamedTuple):
-    """A stretch that comes back."""
-
-    at: int  # its old place: how many code points of the weave lie before it
-    text: str
-    deleter: int
-    nth: int
-
-
 def inverse(history: History, ids: Iterable[Id], undos: Undos) -> tuple[Ops, list[Standing]]:
     """What takes these patches back from the newest text, and what the text it inserts stands for.
 
@@ -211,86 +211,45 @@ def inverse(history: History, ids: Iterable[Id], undos: Undos) -> tuple[Ops, lis
     mine = {history.event(id) for id in ids}
     if not mine:
         return (), []
-    first = graph.critical_floor(_reach(graph, min(mine), undos))
-    rows = merge.weave_from(first).rows()
-    inserted = [graph.text_range(event) for event in mine]
-    known = _Known(graph, rows, first, undos, mine)
-    base: str | None = None
-    counts = dict.fromkeys(mine, 0)  # code points deleted by each so far, in the text's order
-    shown: list[tuple[int, int]] = []  # what stands now: where, and what becomes of how much of it
-    back: list[_Back] = []
-    at = 0
-    for event, start, length, killers in rows:
-        places = range(-1 - start, -1 - start - length, -1) if event < 0 else range(start, start + length)
-        if not killers:
-            if event in mine:
-                shown.append((at, -length))
-            elif event not in known.events:
-                shown.append((at, length))
-            else:
-                shown += [
-                    (known.old_place(place, at + i), -1 if known.stands_for_any(place, inserted) else 1)
-                    for i, place in enumerate(places)
-                ]
-        elif event not in mine and mine.issuperset(killers):
-            nobody = (known.nobody_else_deleted(place) for place in places)
-            for flag, i, stop in _runs(nobody) if known.events else [(True, 0, length)]:
-                if flag and event < 0:
-                    base = merge.text(first) if base is None else base
-                    back.append(
-                        _Back(at + i, base[start + i : start + stop], killers[0], counts[killers[0]] + i)
-                    )
-                elif flag:
-                    text = graph.pool.read(start + i, stop - i)
-                    back.append(_Back(at + i, text, killers[0], counts[killers[0]] + i))
-        for killer in killers:
-            if killer in mine:
-                counts[killer] += length
-        at += length
-    shown.append((at, 1))  # the end, as something that stays; what is kept last isn't written
-    return _joined(_woven(shown, back)), _stands(graph, back)
+    stretches = undos.stretches(history) if isinstance(undos, Taken) else _stretched(graph, undos.items())
+    weave = merge.weave_from(graph.critical_floor(stretches.reach(min(mine))))
+    first = weave.first
+    ops, back = stretches.follow(weave, mine, _knowing(graph, mine, first))
+    base = merge.text(first, backward=True) if any(row[0] for row in back) else ""
+    texts = [
+        base[start : start + length] if in_base else graph.pool.read(start, length)
+        for in_base, start, length, _, _ in back
+    ]
+    come = iter(texts)
+    return _joined(next(come) if op is None else op for op in ops), _stands(graph, back)
 
 
-def _reach(graph: EventGraph, oldest: int, undos: Undos) -> int:
-    """How far to look back from there so as to see what text that came back since stands for."""
-    for event, undone in sorted(((graph.find(*id), undone) for id, undone in undos.items()), reverse=True):
-        if event < oldest:
-            break
-        deleters = {graph.find(*stand.deleter) for stand in undone.stands} - {-1}
-        oldest = min(oldest, *deleters, oldest)
-    return oldest
+def _stretched(
+    graph: EventGraph, undos: Iterable[tuple[Id, Undone]], known: Stretches | None = None
+) -> Stretches:
+    """What is known of events that took others back, by event: added to what is `known` of older ones."""
+    result = Stretches() if known is None else known
+    events = [(event, undone) for id, undone in undos if (event := graph.find(*id)) >= 0]
+    for event, undone in sorted(events, key=itemgetter(0)):
+        for id in undone.ids:
+            result.took(event, graph.find(*id))
+        for at, length, deleter, nth in undone.stands:
+            result.stand(event, *graph.text_range(event), at, length, graph.find(*deleter), nth)
+    return result
 
 
-def _runs(flags: Iterable[bool]) -> Iterator[tuple[bool, int, int]]:
-    """Stretches of like flags: (flag, start, stop)."""
-    stop = 0
-    for flag, stretch in groupby(flags):
-        start, stop = stop, stop + sum(1 for _ in stretch)
-        yield flag, start, stop
-
-
-def _woven(shown: Iterable[tuple[int, int]], back: list[_Back]) -> Iterator[int | str]:
-    """Every stretch that comes back goes before the first one that stays and has its old place after it;
-    so far before those that go, too."""
-    done = 0
-
-    def until(at: int) -> Iterator[str]:
-        nonlocal done
-        while done < len(back) and back[done].at < at:
-            yield back[done].text
-            done += 1
-
-    going: list[tuple[int, int]] = []
-    for at, op in shown:
-        if op < 0:
-            going.append((at, op))
-            continue
-        for old, gone in going:
-            yield from until(min(old, at))
-            yield gone
-        going.clear()
-        yield from until(at)
-        yield op
+def _knowing(graph: EventGraph, mine: set[int], first: int) -> bytearray:
+    """A mask over the events from `first` on: those that know of any of these, themselves left out. O(events
+    up to the next critical version)."""
+    sure = graph.critical_ceiling(max(mine) + 1)  # from here on all do
+    knowing = set(mine)
+    for event in range(min(mine) + 1, sure):
+        if not knowing.isdisjoint(graph.parents_of(event)):
+            knowing.add(event)
+    result = bytearray(b"\0" * (sure - first) + b"\1" * (len(graph) - sure))
+    for event in knowing - mine:
+        result[event - first] = 1
+    return result
 
 
 def _joined(ops: Iterable[int | str]) -> Ops:
@@ -308,110 +267,15 @@ def _joined(ops: Iterable[int | str]) -> Ops:
     return tuple(result)
 
 
-def _stands(graph: EventGraph, back: list[_Back]) -> list[Standing]:
+def _stands(graph: EventGraph, back: list[tuple[bool, int, int, int, int]]) -> list[Standing]:
     """What the text that comes back stands for, in as few stretches as will do."""
     result: list[Standing] = []
     done = 0
-    for _, text, deleter, nth in back:
-        stand = Standing(done, len(text), Id(*graph.id_of(deleter)), nth)
-        done += len(text)
+    for _, _, length, deleter, nth in back:
+        stand = Standing(done, length, Id(*graph.id_of(deleter)), nth)
+        done += length
         if result and (result[-1].deleter, result[-1].nth + result[-1].length) == stand[2:]:
             at, length, _, nth = result.pop()
             stand = Standing(at, length + stand.length, stand.deleter, nth)
         result.append(stand)
-    return result
-
-
-class _Known:
-    """What is known of text that came back, in one weave, to who takes back the events `mine`."""
-
-    def __init__(self, graph: EventGraph, rows: list[_Row], first: int, undos: Undos, mine: set[int]) -> None:
-        self.events: set[int] = set()
-        """Those whose text stands for other text."""
-        self._mine = mine
-        self._took: dict[int, set[int]] = {}  # which events an event took back
-        self._origin: dict[_Place, _Place] = {}
-        self._later: set[_Place] = set()  # came back when all of `mine` that deleted was known
-        self._others: dict[_Place, list[_Place]] = {}
-        self._fate: dict[_Place, tuple[int, tuple[int, ...]]] = {}  # who inserted it, who deleted it
-        events = sorted((event, id) for id in undos if (event := graph.find(*id)) >= first)
-        if not events:
-            return
-        deleters = {graph.find(*stand.deleter) for _, id in events for stand in undos[id].stands}
-        deleted = _deleted_by(rows, deleters - {-1})
-        knowing = _descendants(graph, mine) - mine  # what `mine` inserted has its own place, as it goes
-        for event, id in events:
-            self._took[event] = {graph.find(*taken) for taken in undos[id].ids}
-            begin, _ = graph.text_range(event)
-            for stand in undos[id].stands:
-                self.events.add(event)
-                gone = deleted.get(graph.find(*stand.deleter), [])[stand.nth : stand.nth + stand.length]
-                places = range(begin + stand.at, begin + stand.at + len(gone))
-                self._origin.update(zip(places, gone, strict=True))
-                if event in knowing:
-                    self._later.update(places)
-        for place in self._origin:
-            for origin in self._origins(place):
-                self._others.setdefault(origin, []).append(place)
-        spans = []
-        at = 0
-        for event, start, length, killers in rows:
-            if event in self.events:
-                self._fate.update(dict.fromkeys(range(start, start + length), (event, killers)))
-            spans.append((-start - length if event < 0 else start, at, length if event < 0 else 0))
-            at += length
-        self._spans = sorted(spans)
-
-    def _origins(self, place: _Place) -> list[_Place]:
-        """What the character stands for, and what that stands for, and so on."""
-        result = []
-        while (origin := self._origin.get(place)) is not None:
-            result.append(origin)
-            place = origin
-        return result
-
-    def stands_for_any(self, place: _Place, ranges: list[tuple[int, int]]) -> bool:
-        """Whether what the character stands for lies in one of these ranges of the pool."""
-        return any(lower <= origin < upper for origin in self._origins(place) for lower, upper in ranges)
-
-    def old_place(self, place: _Place, at: int) -> int:
-        """Where in the weave the character stands, or what it stands for if it came back too late to have
-        been seen beside what now comes back."""
-        if place not in self._later:
-            return at
-        while place in self._later:
-            place = self._origin[place]
-        low, at, length = self._spans[bisect_right(self._spans, place, key=lambda span: span[0]) - 1]
-        return at + (length - 1 - (place - low) if length else place - low)
-
-    def nobody_else_deleted(self, place: _Place) -> bool:
-        """Whether what stands for the character is gone by `mine` alone, or because its coming back was
-        taken back."""
-        for other in self._others.get(place, ()):
-            event, killers = self._fate[other]
-            hands = (killer in self._mine or event in self._took.get(killer, ()) for killer in killers)
-            if not killers or not all(hands):
-                return False
-        return True
-
-
-def _descendants(graph: EventGraph, events: set[int]) -> set[int]:
-    """The events and all that know of any of them."""
-    result = set(events)
-    for event in range(min(events) + 1, len(graph)):
-        if not result.isdisjoint(graph.parents_of(event)):
-            result.add(event)
-    return result
-
-
-def _deleted_by(rows: list[_Row], events: set[int]) -> dict[int, list[_Place]]:
-    """For each of these events, the characters that it deleted, in the text's order."""
-    result: dict[int, list[_Place]] = {event: [] for event in events}
-    for event, start, length, killers in rows:
-        for killer in killers:
-            if killer in events:
-                if event < 0:
-                    result[killer].extend(range(-1 - start, -1 - start - length, -1))
-                else:
-                    result[killer].extend(range(start, start + length))
     return result

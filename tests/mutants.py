@@ -558,9 +558,9 @@ FAULTS: list[Fault] = [
         "undo brings back what others deleted as well",
         "undo",
         (
-            "undo.py",
-            "elif event not in mine and mine.issuperset(killers):",
-            "elif event not in mine and killers[0] in mine:",
+            "_standing.pyx",
+            "not self.mine[weave.killers[k]]:\n                    alone",
+            "not self.mine[weave.killers[weave.killer_start[piece]]]:\n                    alone",
         ),
     ),
     fault(

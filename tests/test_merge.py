@@ -200,15 +200,17 @@ def test_what_is_woven_from_a_critical_version_on_is_all_that_came_after_it(
     answers = Merge(events.graph)
     if data.draw(st.booleans()):
         answers.text(len(patches))
-    weave = answers.weave_from(first)
-    base = slow.text_at(events.named(events.graph.prefix_heads(first)))
-    assert (weave.first, weave.last, weave.base_size) == (first, len(patches), len(base))
-    everything = bytes([1]) * (len(patches) - first)
-    shown = [
-        base[start : start + length] if event < 0 else events.graph.pool.read(start, length)
-        for event, start, length in weave.runs(everything)
-    ]
-    assert "".join(shown) == slow.text()
+    for asked in (first, events.graph.critical_floor(first // 2), first):
+        weave = answers.weave_from(asked)
+        base = slow.text_at(events.named(events.graph.prefix_heads(weave.first)))
+        assert (weave.last, weave.base_size) == (len(patches), len(base))
+        assert weave.first <= asked and weave.last - weave.first <= 2 * (weave.last - asked)
+        everything = bytes([1]) * (weave.last - weave.first)
+        shown = [
+            base[start : start + length] if event < 0 else events.graph.pool.read(start, length)
+            for event, start, length in weave.runs(everything)
+        ]
+        assert "".join(shown) == slow.text()
 
 
 @given(histories(), st.data())

@@ -11,10 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from syncstring import undo
+from syncstring._graph import EventGraph
 from syncstring._patch import compose, ops_apply
+from syncstring._standing import Stretches
+from syncstring._walker import Walker
 from syncstring.document import Document, Edit
 from syncstring.errors import UnknownVersion
 from syncstring.history import History
+from syncstring.merge import Merge
 from syncstring.patch import Id, Patch
 from syncstring.testing.reference import Char, Reference, joined
 from syncstring.testing.strategies import histories, orders
@@ -881,11 +885,9 @@ def test_bringing_back_a_text_joins_it_once(monkeypatch: pytest.MonkeyPatch, siz
     assert 100 < stretches.handed < 210  # pieces, not characters
 
 
-@pytest.mark.parametrize("many", [50, 400])
-def test_undo_in_a_row_and_redo_look_at_nothing_that_was_taken_back_before(
-    monkeypatch: pytest.MonkeyPatch, many: int
-) -> None:
-    document = People("ada")["ada"]
+def typed_on(people: People, many: int) -> list[str]:
+    """Ada's texts: to begin with, and after each of so many steps."""
+    document = people["ada"]
     document.insert(0, "some text to begin with")
     document.commit()
     texts = [document.text]
@@ -894,6 +896,16 @@ def test_undo_in_a_row_and_redo_look_at_nothing_that_was_taken_back_before(
         document.splice(*[(size, 0, "word "), (size - 3, 2, ""), (n % 20, 3, "new")][n % 3])
         document.commit()
         texts.append(document.text)
+    return texts
+
+
+@pytest.mark.parametrize("many", [50, 400])
+def test_undo_in_a_row_and_redo_look_at_nothing_that_was_taken_back_before(
+    monkeypatch: pytest.MonkeyPatch, many: int
+) -> None:
+    people = People("ada")
+    texts = typed_on(people, many)
+    document = people["ada"]
     long = Counting(monkeypatch, "inverse")
     asked = Counted()
     plain = Taken.get
@@ -912,3 +924,60 @@ def test_undo_in_a_row_and_redo_look_at_nothing_that_was_taken_back_before(
             assert document.text == text
     assert long.calls == 0
     assert asked.calls <= 4 * many * 4
+
+
+def test_undo_while_another_types_walks_again_only_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    people = People("ada", "bob")
+    texts = typed_on(people, 128)
+    people.meet()
+    walkers = Counted()
+
+    def counting(*args: Any) -> Walker:
+        walkers.calls += 1
+        return Walker(*args)
+
+    monkeypatch.setattr("syncstring.merge.Walker", counting)
+    for n, text in enumerate(reversed(texts[:-1])):
+        people["ada"].undo()
+        assert people["ada"].text == "x" * n + text
+        people.does("bob", (0, 0, "x"))
+        people["ada"].receive(people["bob"].outgoing)
+        people["bob"].receive(people["ada"].outgoing)
+    assert walkers.calls < 20
+
+
+def test_what_nothing_stands_for_is_not_looked_at_letter_by_letter() -> None:
+    people = People("ada", "bob")
+    people.does("ada", (0, 0, "one two"))
+    people.does("ada", (3, 4, ""))
+    people["ada"].undo()
+    people.meet()
+    people.does("bob", (3, 0, "x" * 100_000), (50, 10, ""))
+    people["ada"].receive(people["bob"].outgoing)
+    people["ada"].redo()
+    assert len(people["ada"]) == 3 + 100_000 - 10
+    assert people["ada"]._taken.stretches(people["ada"].history).looked_at < 150
+
+
+def test_stretches_are_of_a_weave_and_come_by_event() -> None:
+    graph = EventGraph()
+    for event in range(3):
+        graph.append(event + 1, "a", (event - 1,) if event else (), ("x",), "a", 0)
+    weave = Merge(graph).weave_from(1)
+    known = Stretches()
+    known.took(5, 1)
+    known.stand(5, 10, 12, 0, 2, 4, 0)
+    known.stand(5, 10, 12, 2, 1, 4, 0)  # of nothing that is there
+    known.stand(5, 10, 12, 0, 1, 5, 0)  # for what came later
+    assert len(known) == 1
+    assert known.reach(5) == 4 and known.reach(6) == 6
+    with pytest.raises(ValueError, match="event 4 after 5"):
+        known.took(4, 1)
+    with pytest.raises(ValueError, match="event 4 after 5"):
+        known.stand(4, 9, 10, 0, 1, 3, 0)
+    with pytest.raises(ValueError, match="a mask of 1 for 2 events"):
+        known.follow(weave, [1], b"\0")
+    for event in (0, 3):
+        with pytest.raises(ValueError, match=rf"event {event} is not in the weave of \[1, 3\)"):
+            known.follow(weave, [event], b"\0\0")
+    assert known.follow(weave, [1], b"\0\1") == ([1, -1, 2], [])
