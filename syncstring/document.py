@@ -32,7 +32,7 @@ from syncstring.history import Base, History
 from syncstring.patch import MAX_PARENTS, MIN_WILD_TIME, Id, Patch, chained
 from syncstring.shown import FEW, Cursor, Shown, without_last
 from syncstring.timeline import Heads, Ref, Run, Timeline, Versions
-from syncstring.undo import Standing, Undone, inverse
+from syncstring.undo import Back, Taken, Undone, take_back
 
 __all__ = ["Cursor", "Document", "Edit"]
 
@@ -96,7 +96,7 @@ class Document(Shown):
         self._timeline = Timeline(self.history, now=clock, zone=zone)
         self._undos = []  # what undo takes back, step by step; a step may be a chain
         self._redos = []
-        self._taken: dict[Id, Undone] = {}  # by which patches made here what was taken back
+        self._taken = Taken()  # by which patches made here what was taken back
 
     # --- the text -----------------------------------------------------------------------------------------
 
@@ -341,13 +341,13 @@ class Document(Shown):
         history.rebuilds = self.history.rebuilds + 1
         undos = [tuple(again.get(id, id) for id in step) for step in self._undos]
         redos = [tuple(again.get(id, id) for id in step) for step in self._redos]
-        taken = {
-            again.get(id, id): Undone(
-                tuple(again.get(taken, taken) for taken in ids),
-                [stand._replace(deleter=again.get(stand.deleter, stand.deleter)) for stand in stands],
-            )
-            for id, (ids, stands) in self._taken.items()
-        }
+        taken = Taken()
+        for id, undone in self._taken.items():
+            stands = [
+                stand._replace(deleter=again.get(stand.deleter, stand.deleter)) for stand in undone.stands
+            ]
+            ids = tuple(again.get(taken, taken) for taken in undone.ids)
+            taken.put(again.get(id, id), Undone(ids, stands))
         self._derive(history.graph)
         self.history = self._timeline.history = history
         self.session, self.outgoing = session, made
@@ -426,8 +426,8 @@ class Document(Shown):
     def undo(self) -> Edit:
         """Take back this session's last commit that wasn't taken back yet, through everybody's later patches.
 
-        `Edit.patch` is None if there is none, or nothing of it is left. O(patches since), and a copy of the
-        text.
+        `Edit.patch` is None if there is none, or nothing of it is left. The size of the step and a copy
+        of the text; where others' patches came since, or what cancels out only in part, O(patches since).
         """
         return self._step_back(self._undos, self._redos)
 
@@ -444,14 +444,14 @@ class Document(Shown):
         if not steps:
             return self._caught_up(None)
         step, redoing = steps[-1], steps is not self._undos
-        chain, stands = self._taken_back(step, now)
+        chain, back = self._taken_back(step, now)
         # Neither list is copied: there may be a million steps.
         left = steps[:-1] if len(steps) < FEW else None
         before = others[:] if len(others) < FEW else None
         if chain:
             others.append(tuple(patch.id for patch in chain))
         try:
-            edit = self._apply_back(chain, step, stands) if chain else self._caught_up(None)
+            edit = self._apply_back(chain, step, back) if chain else self._caught_up(None)
         except BaseException:
             if chain:
                 others = without_last(others, before)
@@ -470,26 +470,26 @@ class Document(Shown):
         version = self._timeline.version(ref)
         if version.id is None:
             raise UnknownVersion(f"{ref!r:.60} names no single patch that could be taken back")
-        chain, stands = self._taken_back((version.id,), self._clocks.read())
+        chain, back = self._taken_back((version.id,), self._clocks.read())
         if not chain:
             return self._caught_up(None)
-        return self._as_step(chain, self._apply_back, (version.id,), stands)
+        return self._as_step(chain, self._apply_back, (version.id,), back)
 
-    def _taken_back(self, ids: tuple[Id, ...], now: tuple[int, int]) -> tuple[list[Patch], list[Standing]]:
-        """The patches that take these back, if any, and what the text that they insert stands for."""
+    def _taken_back(self, ids: tuple[Id, ...], now: tuple[int, int]) -> tuple[list[Patch], Back]:
+        """The patches that take these back, if any, and what is to be noted of them."""
         known = [id for id in ids if id in self.history]
-        ops, stands = inverse(self.history, known, self._taken)
-        self._allow(ops, self.history.graph.heads)
+        back = take_back(self.history, known, self._taken)
+        self._allow(back.ops, self.history.graph.heads)
         if self._pending:
             self._commit(now)
-            ops, stands = inverse(self.history, known, self._taken)
-        return self._make(self.history.graph.heads, ops, now) if ops else [], stands
+            back = take_back(self.history, known, self._taken)
+        return self._make(self.history.graph.heads, back.ops, now) if back.ops else [], back
 
-    def _apply_back(self, chain: list[Patch], ids: tuple[Id, ...], stands: list[Standing]) -> Edit:
+    def _apply_back(self, chain: list[Patch], ids: tuple[Id, ...], back: Back) -> Edit:
         """Append them; what isn't made didn't take anything back."""
         last_first = reversed(chain)
         try:
-            self._note(chain, ids, stands)
+            self._taken.note(chain, ids, back)
             return self._apply(chain)
         except BaseException:
             for patch in last_first:
@@ -497,19 +497,6 @@ class Document(Shown):
                     break
                 self._taken.pop(patch.id, None)
             raise
-
-    def _note(self, chain: list[Patch], ids: tuple[Id, ...], stands: list[Standing]) -> None:
-        """Note what the chain took back, and what its inserted text stands for, patch by patch."""
-        done = 0
-        for patch in chain:
-            length = sum(len(op) for op in patch.ops if isinstance(op, str))
-            own = []
-            for at, count, deleter, nth in stands:
-                start, stop = max(at, done), min(at + count, done + length)
-                if start < stop:
-                    own.append(Standing(start - done, stop - start, deleter, nth + start - at))
-            self._taken[patch.id] = Undone(ids, own)
-            done += length
 
     def _apply(self, chain: list[Patch]) -> Edit:
         """Append patches made on everything, and tell what they did to the text. One is made and shown, or

@@ -85,26 +85,36 @@ class Merge:
         """The length of the text of the first n events in time order."""
         return self.script(n).size_at(n)
 
-    def text(self, n: int) -> str:
-        """The text of the first n events in time order."""
+    def text(self, n: int, backward: bool = False) -> str:
+        """The text of the first n events in time order. Who asks for one after the other, `backward`, waits
+        for a long replay once in `CHECKPOINT_EVERY` of them."""
         self._forget_late()
         start = max((kept for kept in self._checkpoints if kept <= n), default=0)
+        if start:
+            self._checkpoints.move_to_end(start)
         if start == n and n:
-            self._checkpoints.move_to_end(n)
             return self._checkpoints[n]
         buffer = TextBuffer(self._checkpoints[start] if start else "")
-        if n > len(self._script) and self.graph.linear_until(start) >= n:
-            replay_linear(self.graph, start, n, buffer)  # who asks for one text needn't wait for a script
-            self._looked_at = max(self._looked_at, n)
-            steps = n - start
-        else:
-            script = self.script(n)
-            script.replay(buffer, start, n)
-            steps = script.ends(n) - script.ends(start)
+        if backward and n - start > CHECKPOINT_EVERY:
+            self._replay(buffer, start, n - CHECKPOINT_EVERY)
+            start = n - CHECKPOINT_EVERY
+            self._keep(start, str(buffer))
+        steps = self._replay(buffer, start, n)
         result = str(buffer)
         if steps > CHECKPOINT_EVERY:
             self._keep(n, result)
         return result
+
+    def _replay(self, buffer: TextBuffer, start: int, n: int) -> int:
+        """Turn the text of the first `start` events, in the buffer, into that of the first n; by how many
+        splices."""
+        if n > len(self._script) and self.graph.linear_until(start) >= n:
+            replay_linear(self.graph, start, n, buffer)  # who asks for one text needn't wait for a script
+            self._looked_at = max(self._looked_at, n)
+            return n - start
+        script = self.script(n)
+        script.replay(buffer, start, n)
+        return script.ends(n) - script.ends(start)
 
     def keep(self, n: int, text: str) -> None:
         """Know the text of the first n events: for who found it on the way, when these were all."""
@@ -149,8 +159,13 @@ class Merge:
         return weave
 
     def weave_from(self, first: int) -> Weave:
-        """Everything from a critical prefix on, woven. O(events after it)."""
-        return self._weave(first, len(self.graph))
+        """Everything from a critical prefix on, woven; or from one before it, up to twice as far back, so
+        that who goes back step by step doesn't have all walked anew each time. O(events after it)."""
+        graph, n = self.graph, len(self.graph)
+        base = first if self._walker is None else self._walker.base
+        if not n - first <= n - base <= 2 * (n - first) or graph.critical_floor(base) != base:
+            base = graph.critical_floor(max(0, first - (n - first) // 2))
+        return self._weave(base, n)
 
     def locate(self, heads: Iterable[int]) -> tuple[int, int, bytearray]:
         """Where a version lies: the critical prefix `first` that it contains, the next one `last`, and

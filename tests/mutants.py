@@ -578,10 +578,20 @@ FAULTS: list[Fault] = [
         "undo brings back what others deleted as well",
         "undo",
         (
-            "undo.py",
-            "elif event not in mine and mine.issuperset(killers):",
-            "elif event not in mine and killers[0] in mine:",
+            "_standing.pyx",
+            "not self.mine[weave.killers[k]]:\n                    alone",
+            "not self.mine[weave.killers[weave.killer_start[piece]]]:\n                    alone",
         ),
+    ),
+    fault(
+        "what was taken back before is taken for what never was",
+        "undo",
+        ("undo.py", "not any(map(undos.has, ids))", "True"),
+    ),
+    fault(
+        "what cancelled out is thought to do so whatever other content wins",
+        "undo",
+        ("undo.py", "undone.since.rebuilds == history.rebuilds", "True"),
     ),
     fault(
         "a commit leaves what could be redone",

@@ -400,6 +400,19 @@ def Document_redo(chance: random.Random) -> Callable[[], Trial]:  # noqa: N802
 
 
 @operation
+def Document_redo_beside_others(chance: random.Random) -> Callable[[], Trial]:  # noqa: N802
+    """The long way: what came back is looked for, and taken back where it stands now."""
+    patches = a_history(chance, 3)
+
+    def prepare(document: Document) -> None:
+        _commit(document)
+        document.undo()
+        document.receive(patches[-1:])
+
+    return _document(patches[:-1], prepare, lambda document: document.redo())
+
+
+@operation
 def Document_revert(chance: random.Random) -> Callable[[], Trial]:  # noqa: N802
     def prepare(document: Document) -> None:
         _commit(document)

@@ -27,7 +27,7 @@ FLOORS: list[set[str]] = [
     {"_columns", "_fugue", "_plan", "_walked"},
     {"_walker"},
     {"_weave"},
-    {"_tip"},
+    {"_standing", "_tip"},
     {"offsets", "refs", "rules"},
     {"compact", "_clock"},
     {"_values"},

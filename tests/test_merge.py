@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from syncstring import merge
 from syncstring._graph import EventGraph
 from syncstring._patch import apply, compose, ops_splices
+from syncstring._text import TextBuffer
 from syncstring.merge import Merge, Tip
 from syncstring.patch import Id, Patch
 from syncstring.testing import reference
@@ -57,6 +58,10 @@ class Twins:
     def text(self, a: Sequence[int], b: Sequence[int]) -> None:
         for n in (self.n(a), self.n(b)):
             assert self.merge.text(n) == self.slow.prefix(n)
+
+    def backward(self, a: Sequence[int], b: Sequence[int]) -> None:
+        for n in sorted((self.n(a), self.n(b)), reverse=True):
+            assert self.merge.text(n, backward=True) == self.slow.prefix(n)
 
     def size(self, a: Sequence[int], b: Sequence[int]) -> None:
         assert self.merge.size(self.n(a)) == len(self.slow.prefix(self.n(a)))
@@ -108,7 +113,9 @@ class Twins:
         self.merge.drop_caches()
 
 
-QUESTIONS = ["text", "size", "splices", "text_at", "size_at", "between", "runs", "locate", "drop_caches"]
+QUESTIONS = [
+    "text", "backward", "size", "splices", "text_at", "size_at", "between", "runs", "locate", "drop_caches",
+]  # fmt: skip
 _numbers = st.lists(st.integers(0, 99), max_size=3)
 questions = st.lists(st.tuples(st.sampled_from(QUESTIONS), _numbers, _numbers), max_size=4)
 caches = st.tuples(st.sampled_from([0, 2, 2_000]), st.sampled_from([1, 8]))
@@ -193,15 +200,17 @@ def test_what_is_woven_from_a_critical_version_on_is_all_that_came_after_it(
     answers = Merge(events.graph)
     if data.draw(st.booleans()):
         answers.text(len(patches))
-    weave = answers.weave_from(first)
-    base = slow.text_at(events.named(events.graph.prefix_heads(first)))
-    assert (weave.first, weave.last, weave.base_size) == (first, len(patches), len(base))
-    everything = bytes([1]) * (len(patches) - first)
-    shown = [
-        base[start : start + length] if event < 0 else events.graph.pool.read(start, length)
-        for event, start, length in weave.runs(everything)
-    ]
-    assert "".join(shown) == slow.text()
+    for asked in (first, events.graph.critical_floor(first // 2), first):
+        weave = answers.weave_from(asked)
+        base = slow.text_at(events.named(events.graph.prefix_heads(weave.first)))
+        assert (weave.last, weave.base_size) == (len(patches), len(base))
+        assert weave.first <= asked and weave.last - weave.first <= 2 * (weave.last - asked)
+        everything = bytes([1]) * (weave.last - weave.first)
+        shown = [
+            base[start : start + length] if event < 0 else events.graph.pool.read(start, length)
+            for event, start, length in weave.runs(everything)
+        ]
+        assert "".join(shown) == slow.text()
 
 
 @given(histories(), st.data())
@@ -402,6 +411,29 @@ def shuffled(patches: list[Patch], chance: random.Random) -> list[Patch]:
 
 
 # --- what is kept, and what is refused
+
+
+def test_texts_asked_for_backward_are_replayed_from_near(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(merge, "CHECKPOINT_EVERY", 40)
+    patches = [Patch((1, "s"), [], [(0, 0, "x")], "s", 1)]
+    for n in range(2, 1_001):
+        patches.append(Patch((n, "s"), [patches[-1].id], [(n // 2, 0, "y")], "s", n))
+    answers = Merge(Events(patches).graph)
+    replayed = 0
+    plain = Merge._replay
+
+    def counting(self: Merge, buffer: TextBuffer, start: int, n: int) -> int:
+        nonlocal replayed
+        replayed += n - start
+        return plain(self, buffer, start, n)
+
+    monkeypatch.setattr(Merge, "_replay", counting)
+    answers.keep(500, answers.text(500))
+    replayed = 0
+    for n in range(1_000, 499, -1):
+        assert len(answers.text(n, backward=True)) == n
+    assert replayed <= 500 * 40 + 500 * 500 // 40  # 125,000 if each began at 500
+    assert answers.known_text()[0] in range(500, 541)
 
 
 def test_checkpoints_hold_no_more_than_two_texts_and_are_used_again() -> None:

@@ -11,14 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from syncstring import undo
+from syncstring._graph import EventGraph
 from syncstring._patch import compose, ops_apply
+from syncstring._standing import Stretches
+from syncstring._walker import Walker
 from syncstring.document import Document, Edit
 from syncstring.errors import UnknownVersion
 from syncstring.history import History
+from syncstring.merge import Merge
 from syncstring.patch import Id, Patch
 from syncstring.testing.reference import Char, Reference, joined
 from syncstring.testing.strategies import histories, orders
-from syncstring.undo import Standing, Undone, inverse
+from syncstring.undo import Since, Standing, Taken, Undone, inverse, take_back
 
 
 class People:
@@ -619,7 +623,7 @@ class Story:
     def __init__(self, patches: Sequence[Patch]) -> None:
         self.coming = list(patches)
         self.history = History()
-        self.undos: list[dict[Id, Undone]] = [{}, {}]
+        self.undos = [Taken(), Taken()]
         self.stands_for: list[dict[Char, Char]] = [{}, {}]
         self.took_back: list[dict[Id, Id]] = [{}, {}]
 
@@ -644,7 +648,9 @@ class Story:
     def take_back(self, who: int, id: Id) -> Patch:
         history = self.history
         reference = Reference(list(history))
-        ops, stands = inverse(history, [id], self.undos[who])
+        back = take_back(history, [id], self.undos[who])
+        ops, stands, _ = back
+        assert (ops, stands) == inverse(history, [id], self.undos[who])
         known = self.stands_for[who], self.took_back[who]
         expected = reference.inverse(id, reference.heads, *known)
         restored = reference.restored(id, reference.heads, *known)
@@ -653,7 +659,7 @@ class Story:
         assert sum(len(op) for op in ops if isinstance(op, str)) == len(restored)
         self.stand(reference, stands, restored)
         made = self.put(who, ops)
-        self.undos[who][made.id] = Undone((id,), stands)
+        self.undos[who].note([made], (id,), back)
         self.stands_for[who].update({(made.id, n): back for n, back in enumerate(restored)})
         self.took_back[who][made.id] = id
         assert history.text() == expected
@@ -700,6 +706,132 @@ def test_taking_back_what_takes_back_changes_nothing(
         assert story.history.text() == without
         story.take_back(0, again.id)
         assert story.history.text() == text
+
+
+class Counted:
+    """How often something was done."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+
+class Turn(NamedTuple):
+    """What one at a keyboard does, so often in a row."""
+
+    kind: str
+    times: int
+    which: int
+    splices: list[tuple[int, int, str]]
+
+
+turns = st.builds(
+    Turn,
+    kind=st.sampled_from(["edit", "edit", "undo", "undo", "redo", "redo", "revert", "meanwhile"]),
+    times=st.integers(1, 4),
+    which=st.integers(0, 9),
+    splices=st.lists(
+        st.tuples(st.integers(0, 30), st.integers(0, 4), st.text("xyz", max_size=2)), min_size=1, max_size=3
+    ),
+)
+
+
+def act(story: Story, told: Sequence[Turn]) -> None:
+    """Undo and redo as an editor does, revert by any name, and now and then something from elsewhere."""
+    undos: list[Id] = []
+    redos: list[Id] = []
+    for turn in told:
+        for _ in range(turn.times):
+            if turn.kind == "edit":
+                size = len(story.history.text())
+                splices = [(pos % (size + 1), delete, insert) for pos, delete, insert in turn.splices[:1]]
+                splices = [(pos, min(delete, size - pos), insert) for pos, delete, insert in splices]
+                undos.append(story.put(0, compose(splices)).id)
+                redos.clear()
+            elif turn.kind == "undo" and undos:
+                redos.append(story.take_back(0, undos.pop()).id)
+            elif turn.kind == "redo" and redos:
+                undos.append(story.take_back(0, redos.pop()).id)
+            elif turn.kind == "revert" and len(story.history):
+                some = list(story.history)[-1 - turn.which % len(story.history)].id
+                undos.append(story.take_back(0, some).id)
+                redos.clear()
+        if turn.kind == "meanwhile":  # nothing, what doesn't fit, somebody's edit, one from before
+            story.put(1, [(), (99, -1), ("z",), (-1,)][turn.which % 4])
+            if turn.which > 7:
+                story.history.add([Patch.of_ops((1 + turn.which, "late"), [], ("l",), "late", 1)])
+
+
+@given(st.lists(turns, max_size=12))
+@settings(max_examples=400)
+def test_what_cancels_out_is_passed_over_as_if_it_had_been_looked_at(told: list[Turn]) -> None:
+    story = Story([])
+    act(story, told)
+    assert story.history.text() == Reference(list(story.history)).text()
+
+
+@given(st.lists(turns, max_size=14), st.integers(3, 5))
+@settings(max_examples=300)
+def test_a_document_takes_back_what_the_long_way_does(told: list[Turn], most: int) -> None:
+    """With chains of several patches, and two who know nothing of each other's undos."""
+    people = People("ada", "bob")
+    long, short = Counted(), Counted()
+
+    def compared(history: History, ids: Sequence[Id], undos: Taken) -> undo.Back:
+        back = take_back(history, ids, undos)
+        assert (back.ops, back.stands) == inverse(history, ids, undos)
+        (long if back.since is None else short).calls += 1
+        return back
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("syncstring.document.take_back", compared)
+        patched.setattr("syncstring.patch.MAX_OPERATIONS", most)
+        document = people["ada"]
+        for turn in told:
+            if turn.kind == "meanwhile":
+                document = list(people.documents.values())[turn.which % 2]
+                if turn.which % 3:
+                    people.meet()
+            for _ in range(turn.times):
+                if turn.kind in ("undo", "redo"):
+                    getattr(document, turn.kind)()
+                elif turn.kind == "revert" and len(document.history):
+                    document.revert(1 + (len(document.history) - 1 - turn.which) % len(document.history))
+                elif turn.kind == "edit":
+                    for pos, delete, insert in turn.splices:
+                        pos %= len(document) + 1
+                        document.splice(pos, min(delete, len(document) - pos), insert)
+                    document.commit()
+        people.meet()
+
+
+def test_what_came_back_by_another_name_before_is_not_passed_over() -> None:
+    """`b` came back and went again, by a redo of an undo that took more: for who asks for the deletion by its
+    first name, somebody else's deletion is among those of `b`."""
+    story = Story([])
+    typed = story.put(0, ("abc",))
+    gone = story.put(0, (1, -1))
+    back = story.take_back(0, gone.id)
+    first = story.take_back(0, typed.id)
+    again = story.take_back(0, first.id)
+    story.take_back(0, back.id)
+    found = take_back(story.history, [gone.id], story.undos[0])
+    assert again.ops == ("abc",)
+    assert (found.ops, found.since) == ((), None)
+    assert story.take_back(0, gone.id).ops == ()
+
+
+def test_what_was_known_to_cancel_out_is_forgotten_where_another_content_wins() -> None:
+    people = People("ada")
+    ada = people["ada"]
+    people.does("ada", (0, 0, "abc"))
+    gone = people.does("ada", (0, 2, ""))
+    assert ada.undo().patch is not None
+    ada.receive([Patch.of_ops(gone.id, gone.parents, (2, -1), "ada", gone.wall)], stored=True)
+    assert ada.text == "abab"  # `ab` came back, and now only `c` is gone
+    (undone,) = ada._taken.values()
+    assert undone.since == Since(1, 0) and ada.history.rebuilds == 1
+    asked = ada.history, gone.parents, ada._taken
+    assert take_back(*asked) == (*inverse(*asked), None)
 
 
 def test_what_is_not_here_is_not_taken_back() -> None:
@@ -751,3 +883,101 @@ def test_bringing_back_a_text_joins_it_once(monkeypatch: pytest.MonkeyPatch, siz
     assert people["ada"].text == whole
     assert joined.calls == 1
     assert 100 < stretches.handed < 210  # pieces, not characters
+
+
+def typed_on(people: People, many: int) -> list[str]:
+    """Ada's texts: to begin with, and after each of so many steps."""
+    document = people["ada"]
+    document.insert(0, "some text to begin with")
+    document.commit()
+    texts = [document.text]
+    for n in range(many):  # one types on, corrects, replaces
+        size = len(document)
+        document.splice(*[(size, 0, "word "), (size - 3, 2, ""), (n % 20, 3, "new")][n % 3])
+        document.commit()
+        texts.append(document.text)
+    return texts
+
+
+@pytest.mark.parametrize("many", [50, 400])
+def test_undo_in_a_row_and_redo_look_at_nothing_that_was_taken_back_before(
+    monkeypatch: pytest.MonkeyPatch, many: int
+) -> None:
+    people = People("ada")
+    texts = typed_on(people, many)
+    document = people["ada"]
+    long = Counting(monkeypatch, "inverse")
+    asked = Counted()
+    plain = Taken.get
+
+    def counting(taken: Taken, *args: Any) -> Any:
+        asked.calls += 1
+        return plain(taken, *args)
+
+    monkeypatch.setattr(Taken, "get", counting)
+    for _ in range(2):
+        for text in reversed(texts[:-1]):
+            document.undo()
+            assert document.text == text
+        for text in texts[1:]:
+            document.redo()
+            assert document.text == text
+    assert long.calls == 0
+    assert asked.calls <= 4 * many * 4
+
+
+def test_undo_while_another_types_walks_again_only_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    people = People("ada", "bob")
+    texts = typed_on(people, 128)
+    people.meet()
+    walkers = Counted()
+
+    def counting(*args: Any) -> Walker:
+        walkers.calls += 1
+        return Walker(*args)
+
+    monkeypatch.setattr("syncstring.merge.Walker", counting)
+    for n, text in enumerate(reversed(texts[:-1])):
+        people["ada"].undo()
+        assert people["ada"].text == "x" * n + text
+        people.does("bob", (0, 0, "x"))
+        people["ada"].receive(people["bob"].outgoing)
+        people["bob"].receive(people["ada"].outgoing)
+    assert walkers.calls < 20
+
+
+def test_what_nothing_stands_for_is_not_looked_at_letter_by_letter() -> None:
+    people = People("ada", "bob")
+    people.does("ada", (0, 0, "one two"))
+    people.does("ada", (3, 4, ""))
+    people["ada"].undo()
+    people.meet()
+    people.does("bob", (3, 0, "x" * 100_000), (50, 10, ""))
+    people["ada"].receive(people["bob"].outgoing)
+    people["ada"].redo()
+    assert len(people["ada"]) == 3 + 100_000 - 10
+    assert people["ada"]._taken.stretches(people["ada"].history).looked_at < 150
+
+
+def test_stretches_are_of_a_weave_and_come_by_event() -> None:
+    graph = EventGraph()
+    for event in range(3):
+        graph.append(event + 1, "a", (event - 1,) if event else (), ("x",), "a", 0)
+    weave = Merge(graph).weave_from(1)
+    known = Stretches()
+    known.took(5, 1)
+    known.stand(5, 10, 12, 0, 2, 4, 0)
+    known.stand(5, 10, 12, 2, 1, 4, 0)  # of nothing that is there
+    known.stand(5, 10, 12, 0, 1, 5, 0)  # for what came later
+    assert len(known) == 1
+    assert known.reach(5) == 4 and known.reach(6) == 6
+    with pytest.raises(ValueError, match="event 4 after 5"):
+        known.took(4, 1)
+    with pytest.raises(ValueError, match="event 4 after 5"):
+        known.stand(4, 9, 10, 0, 1, 3, 0)
+    with pytest.raises(ValueError, match="a mask of 1 for 2 events"):
+        known.follow(weave, [1], b"\0")
+    for event in (0, 3):
+        with pytest.raises(ValueError, match=rf"event {event} is not in the weave of \[1, 3\)"):
+            known.follow(weave, [event], b"\0\0")
+    assert known.follow(weave, [1], b"\0\1") == ([1, -1, 2], [])
