@@ -226,6 +226,42 @@ asyncio.run(parent())
     assert said(python(code, tmp_path / "team.db")) == "0 2\n"
 
 
+def test_a_fork_is_refused_the_file_that_its_parent_has_open(tmp_path: Path) -> None:
+    """SQLite would take its parent's locks for its own, or wait for what its parent's threads hold."""
+    code = """
+import syncstring
+path, link = sys.argv[1], sys.argv[1] + "-link"
+os.symlink(path, link)
+def grown():
+    with syncstring.open(path, "notes", author="ada") as document:
+        document.insert(0, "x")
+    return document.text
+def child():
+    for each in (path, link):
+        try:
+            syncstring.open(each, "notes", author="bob")
+        except StoreError as error:
+            assert "open it in a spawned one" in str(error), error
+        else:
+            os._exit(3)
+    os._exit(0)
+def ended():
+    return os.waitstatus_to_exitcode(os.wait()[1])
+grown()
+with syncstring.open(path, "notes", author="ada") as document:
+    if os.fork() == 0:
+        if os.fork() == 0:  # and so are forks of forks
+            child()
+        child() if ended() == 0 else os._exit(4)
+    print(ended())
+    document.insert(0, "y")
+if os.fork() == 0:  # nobody has it open
+    os._exit(0 if grown() == "xyx" else 5)
+print(ended())
+"""
+    assert said(python(code, tmp_path / "team.db")) == "0\n0\n"
+
+
 def test_a_process_may_end_without_closing(tmp_path: Path) -> None:
     code = """
 async def main(path):

@@ -3,9 +3,11 @@
 The law of this room. A file that isn't ours, or that a later format made, is left as it is. What is read is
 what was written under that very key (a checksum in each row says so); what isn't comes as an unreadable row,
 and takes no other along. What SQLite says becomes one of our errors, with the path in it. A file that was
-moved or deleted under us is noticed before anything in it is acknowledged.
+moved or deleted under us is noticed before anything in it is acknowledged. A fork is refused what was open in
+the process that it was forked from.
 
-It knows neither threads nor feeds: every function here blocks. Source: sqlite.org/wal.html, /rescode.html.
+It knows neither threads nor feeds: every function here blocks. Source: sqlite.org/wal.html, /rescode.html,
+/howtocorrupt.html.
 """
 
 from __future__ import annotations
@@ -106,6 +108,19 @@ _UNWRITABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)  # the file, or
 
 # --- the file ------------------------------------------------------------
 
+# SQLite keeps for each file what locks its process has: a fork inherits that, and not the locks.
+_OPEN: Final[dict[int, tuple[int, ...]]] = {}  # the device and number of each that this process has open
+_INHERITED: Final[set[tuple[int, ...]]] = set()  # of each that it had open from which this one was forked
+
+
+def _forked() -> None:
+    _INHERITED.update(_OPEN.values())
+    _OPEN.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
+
 
 class SqliteFile:
     """A path, and what is found there."""
@@ -146,20 +161,34 @@ class SqliteFile:
         elif 0 < os.path.getsize(self._real) < SMALLEST:
             # SQLite takes it for an empty one, and would overwrite it.
             raise CorruptStore(f"{self.path} is not a database; name another file")
+        elif not self._note():
+            raise StoreError(
+                f"{self.path} was open in the process that this was forked from; open it in a spawned one"
+            )
         try:
             with told(self.path):
                 # SQLite itself takes a while to notice: it lets a transaction begin on what it can't write.
                 self._open(read_only or (os.path.exists(self._real) and not os.access(self._real, os.W_OK)))
+            self._note()
         except BaseException:
             self.close()
             raise
         self._marks = self._now()
 
+    def _note(self) -> bool:
+        """Note for forks that it is open here, unless this is one and it was."""
+        found = _stat(self._real)
+        if found is not None:
+            if found[:2] in _INHERITED:
+                return False
+            _OPEN[id(self)] = found[:2]
+        return True
+
     def open_at_once(self) -> bool:
         """Open a file that is there, in order, and can be written at this moment; False for any other, which
         is left as it is. Nobody is waited for."""
         usable = os.path.isfile(self._real) and os.access(self._real, os.R_OK | os.W_OK)  # see `open`
-        if not usable or os.path.getsize(self._real) < SMALLEST:
+        if not usable or os.path.getsize(self._real) < SMALLEST or not self._note():
             return False
         try:
             with told(self.path):
@@ -211,6 +240,7 @@ class SqliteFile:
                 db.close()
         self.reader = self.writer = None
         self._marks = []
+        _OPEN.pop(id(self), None)
 
     def settle(self) -> None:
         """From now on what was opened at once waits for locks, and reads what is new."""
