@@ -16,7 +16,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
+from operator import ne
 from typing import Any, Final
 
 from syncstring.errors import (
@@ -313,24 +314,20 @@ class Archive:
 
     async def _pack(self, before: Row, manifest: Manifest, everything: bool) -> Packed | None:
         history, packed, contents = await self._known(manifest)
-        chosen = _choose(history, packed, 0 if everything else self.latest)
-        if not chosen:
+        latest = 0 if everything else self.latest
+        new, heads, text = await self._aside(_chosen, history, packed, latest)
+        if text is None:
             await self._clear(contents, packed)
             return None
-        new = [history.patch_of(event) for event in _prefix(history, chosen)]
-        new = [patch for patch in new if patch.id not in packed]
-        heads = history.ids(history.graph.heads_at(chosen))
         packs, merged = await self._merged(manifest, new)
-        lots = list(pieces([*merged, *new], PACK_SIZE))
+        lots = await self._aside(_lots, merged, new)
         written: list[Row] = []
         for lot in lots:
             last = packs[-1] if packs else None
-            heads_after = _heads_after(last, lot)
-            pack, rows = await self._aside(rows_of_pack, self.doc, self._fresh()[:20], lot, last, heads_after)
+            pack, rows = await self._aside(_pack_of, self.doc, self._fresh()[:20], lot, last)
             packs.append(pack)
             written += rows
         checkpoint: Checkpoint | None = None
-        text = history.merge.text(chosen)
         if len(heads) <= MAX_PARENTS and len(text) <= MAX_TEXT:  # else nobody could name or read it
             checkpoint, rows = await self._aside(
                 rows_of_checkpoint, self.doc, self._fresh()[:20], heads, packs[-1].total, text
@@ -341,8 +338,8 @@ class Archive:
         await self._compare(after, lots)
         if not await self._swap(before, after, written):
             return None
-        gone = packed | {patch.id for patch in new}
-        await self._delete("patches", [row for row in contents.rows if _id_in(row, gone)])
+        packed.update(patch.id for patch in new)
+        await self._clear(contents, packed)
         await self._remove(manifest.keys() - after.keys())
         return Packed(len(new), after, tuple(contents.problems))
 
@@ -351,13 +348,14 @@ class Archive:
 
         The manifest was read before the rows: who packs in between makes our swap lose."""
         rows = await self.rows()
-        patches, problems = _parsed(rows)
+        patches, problems = await self._aside(_parsed, rows)
         if suffices(manifest, patches):
             base = await self._base(manifest.checkpoint)
-            return History(patches, base), set(), Contents(manifest, base, patches, rows, problems)
+            history = await self._aside(History, patches, base)
+            return history, set(), Contents(manifest, base, patches, rows, problems)
         history = await self._packed(manifest)
-        packed = {patch.id for patch in history.patches()}
-        problems += _join(history, patches)
+        packed, more = await self._aside(_joined_ids, history, patches)
+        problems += more
         return history, packed, Contents(manifest, None, patches, rows, problems, history)
 
     async def _merged(self, manifest: Manifest, new: Sequence[Patch]) -> tuple[list[Pack], list[Patch]]:
@@ -366,12 +364,12 @@ class Archive:
         patch is written anew log n times, and of packs that are full at most one is read in vain."""
         keep = list(manifest.packs)
         merged: list[Patch] = []
-        size = sum(map(room, new))
+        size = await self._aside(_room, new)
         while keep and keep[-1].count < 2 * (len(new) + len(merged)):
             if size + LEAST_ROOM * keep[-1].count > PACK_SIZE:
                 break
             last = await self.patches(keep[-1])
-            size += sum(map(room, last))
+            size += await self._aside(_room, last)
             if size > PACK_SIZE:
                 break
             merged = [*last, *merged]
@@ -388,7 +386,7 @@ class Archive:
         """Read back what was written, the last packs and the checkpoint: a pack is trusted with the only
         copy."""
         for pack, patches in zip(manifest.packs[-len(lots) :], lots, strict=True):
-            if await self.patches(pack) != patches:
+            if await self._aside(ne, await self.patches(pack), patches):
                 raise CorruptStore(f"pack {pack.name} doesn't read as it was written; nothing was changed")
         await self._base(manifest.checkpoint)
 
@@ -529,6 +527,12 @@ def _join(history: History, patches: Iterable[Patch]) -> list[SyncstringError]:
     return problems
 
 
+def _joined_ids(history: History, patches: Iterable[Patch]) -> tuple[set[Id], list[SyncstringError]]:
+    """`_join`, and what was packed before it."""
+    packed = {patch.id for patch in history.patches()}
+    return packed, _join(history, patches)
+
+
 def _choose(history: History, packed: set[Id], latest: int) -> int:
     """How many events of the graph to have in packs and checkpoint, all but some `latest`; 0: leave it."""
     graph = history.graph
@@ -545,6 +549,28 @@ def _choose(history: History, packed: set[Id], latest: int) -> int:
         if chosen <= inside and count - inside > FARTHEST:
             chosen = count - latest  # closed, if not critical
     return chosen if chosen >= inside and chosen > start + len(packed) else 0
+
+
+def _chosen(history: History, packed: set[Id], latest: int) -> tuple[list[Patch], tuple[Id, ...], str | None]:
+    """What is to be packed anew, and the checkpoint after it; without a text if there is nothing to do."""
+    count = _choose(history, packed, latest)
+    if not count:
+        return [], (), None
+    patches = (history.patch_of(event) for event in _prefix(history, count))
+    new = [patch for patch in patches if patch.id not in packed]
+    return new, history.ids(history.graph.heads_at(count)), history.merge.text(count)
+
+
+def _room(patches: Iterable[Patch]) -> int:
+    return sum(map(room, patches))
+
+
+def _lots(*patches: Iterable[Patch]) -> list[list[Patch]]:
+    return list(pieces(chain(*patches), PACK_SIZE))
+
+
+def _pack_of(doc: str, name: str, patches: Sequence[Patch], last: Pack | None) -> tuple[Pack, list[Row]]:
+    return rows_of_pack(doc, name, patches, last, _heads_after(last, patches))
 
 
 def _heads_after(pack: Pack | None, patches: Iterable[Patch]) -> tuple[Id, ...]:

@@ -965,12 +965,12 @@ FAULTS: list[Fault] = [
             "archive.py",
             "        if not await self._swap(before, after, written):\n"
             "            return None\n"
-            "        gone =",
-            "        gone = packed | {patch.id for patch in new}\n"
-            '        await self._delete("patches", [row for row in contents.rows if _id_in(row, gone)])\n'
+            "        packed.update(patch.id for patch in new)\n"
+            "        await self._clear(contents, packed)\n",
+            "        packed.update(patch.id for patch in new)\n"
+            "        await self._clear(contents, packed)\n"
             "        if not await self._swap(before, after, written):\n"
-            "            return None\n"
-            "        gone =",
+            "            return None\n",
         ),
     ),
     fault(
