@@ -297,8 +297,12 @@ cdef class _Following:
             if row.deleter < self.weave.first:
                 continue
             event = row.event - self.weave.first
-            start = self.deleted_from[row.deleter - self.weave.first] + row.nth
-            stop = min(start + row.length, self.deleted_from[row.deleter - self.weave.first + 1])
+            start = self.deleted_from[row.deleter - self.weave.first]
+            stop = self.deleted_from[row.deleter - self.weave.first + 1]
+            if row.nth >= stop - start:
+                continue
+            start += row.nth
+            stop = min(stop, start + row.length)
             number = self.base[event] + row.place - row.begin
             for j in range(start, stop):
                 origin = self.deleted[j]

@@ -7,7 +7,7 @@ typed in a row as one edit. A survey says yes or no, never what is wrong: where 
 ordinary, whoever asked reads the columns one by one, and is told. What was surveyed is decoded later by the same loops
 from the same bytes, so that cannot fail; it takes no memory, but the columns that it is written to.
 
-It doesn't know graphs. A recording of 260,000 keystrokes, 18 in a row on the average, is read in a fifth of the time
+It doesn't know graphs. A recording of 260,000 keystrokes, 18 in a row on the average, is read in a third of the time
 that flat columns and a replay of them take, most of which is the first touch of their memory.
 """
 

@@ -8,7 +8,8 @@ that is gone means that the manifest moved on. Only who was told that it lost a 
 any doubt they are left to a sweep, which scans first, then raises the counter, and only then removes what it
 scanned and the manifest that it wrote doesn't list: who began to pack before loses its swap.
 
-It has no tasks and no clock: it awaits nothing but the store, so a seed can drive it. `fresh()` draws names.
+It has no tasks and no clock: it awaits nothing but the store and `aside`, so a seed can drive it. `fresh()`
+draws names.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain, islice
-from operator import ne
 from typing import Any, Final
 
 from syncstring.errors import (
@@ -44,7 +44,7 @@ from syncstring.manifest import (
     rows_of_checkpoint,
     rows_of_pack,
 )
-from syncstring.pack import LEAST_ROOM, MAX_TEXT, PACK_SIZE, pieces, room
+from syncstring.pack import LEAST_ROOM, MAX_TEXT, PACK_SIZE, alike, pieces, room
 from syncstring.patch import MAX_PARENTS, Id, Patch
 from syncstring.store import Key, Row, Store, key_of, of_document, same
 
@@ -187,7 +187,7 @@ class Moved(StoreUnavailable):
 class Archive:
     """One document's rows. `fresh()` gives 40 random hex digits, never the same twice. `latest` is how many
     patches a packer leaves out. `aside(work, *args)` does what takes the processor long, such as compressing:
-    in an event loop, not in its thread."""
+    in an event loop, not in its thread; what holds the interpreter's lock still stops that."""
 
     def __init__(
         self,
@@ -386,7 +386,7 @@ class Archive:
         """Read back what was written, the last packs and the checkpoint: a pack is trusted with the only
         copy."""
         for pack, patches in zip(manifest.packs[-len(lots) :], lots, strict=True):
-            if await self._aside(ne, await self.patches(pack), patches):
+            if not await self._aside(alike, await self.patches(pack), patches):
                 raise CorruptStore(f"pack {pack.name} doesn't read as it was written; nothing was changed")
         await self._base(manifest.checkpoint)
 

@@ -277,7 +277,8 @@ class StoredDocument(LiveDocument):
         return self._traffic.call(self._traffic.link.pack(everything))
 
     def close(self) -> None:
-        """Give everything back; what isn't acknowledged stays in the outbox on disk, if there is one.
+        """Give everything back; what isn't acknowledged stays in the outbox on disk, if there is one, and is
+        lost else: leaving a `with` after it says nothing more of it.
 
         The text and its history stay readable, editing raises `StoreError`.
         """

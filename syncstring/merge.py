@@ -162,10 +162,11 @@ class Merge:
         """Everything from a critical prefix on, woven; or from one before it, up to twice as far back, so
         that who goes back step by step doesn't have all walked anew each time. O(events after it)."""
         graph, n = self.graph, len(self.graph)
+        farthest = n - 2 * (n - first)
         base = first if self._walker is None else self._walker.base
-        if not n - first <= n - base <= 2 * (n - first) or graph.critical_floor(base) != base:
+        if not farthest <= base <= first or graph.critical_floor(base) != base:
             base = graph.critical_floor(max(0, first - (n - first) // 2))
-        return self._weave(base, n)
+        return self._weave(base if base >= farthest else first, n)
 
     def locate(self, heads: Iterable[int]) -> tuple[int, int, bytearray]:
         """Where a version lies: the critical prefix `first` that it contains, the next one `last`, and

@@ -28,8 +28,8 @@ from syncstring.errors import CorruptStore, PatchError, SyncstringError, Unsuppo
 from syncstring.patch import Id, Patch
 
 __all__ = [
-    "LEAST_ROOM", "MAX_PATCHES", "MAX_SECTION", "MAX_TEXT", "PACK_SIZE", "append", "decode", "decode_graph",
-    "decode_text", "encode", "encode_text", "pieces", "room",
+    "LEAST_ROOM", "MAX_PATCHES", "MAX_SECTION", "MAX_TEXT", "PACK_SIZE", "alike", "append", "decode",
+    "decode_graph", "decode_text", "encode", "encode_text", "pieces", "room",
 ]  # fmt: skip
 
 MAX_SECTION: Final = 256 << 20
@@ -159,6 +159,14 @@ def pieces(patches: Iterable[Patch], size: int = PACK_SIZE) -> Iterator[list[Pat
         left -= taken
     if piece:
         yield piece
+
+
+def alike(some: Sequence[Patch], others: Sequence[Patch], step: int = 1_000) -> bool:
+    """Whether these are the same patches: so many at a time, for a comparison of lists lets no other thread
+    run until its end (96 ms of 60,000)."""
+    return len(some) == len(others) and all(
+        some[start : start + step] == others[start : start + step] for start in range(0, len(some), step)
+    )
 
 
 def append(graph: EventGraph, known: bytes, rest: bytes, text: TextBuffer | None = None) -> range:

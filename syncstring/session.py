@@ -6,7 +6,8 @@ between the two, and text that is typed always refers to the text that is shown.
 document behind its editor's back. `flush()` returns when everything committed here is acknowledged, and not
 before; what was not stays in the outbox, through any error, and is sent when the store is there again.
 
-A session id is drawn for each opening and never used again: a process that was forked has to connect anew.
+A session id is drawn for each opening and never used again: a process that was forked has to connect anew,
+and can't to an SQLite file that its parent has open.
 """
 
 from __future__ import annotations

@@ -117,7 +117,8 @@ class Taken(dict[Id, Undone]):
 
 
 def take_back(history: History, ids: Sequence[Id], undos: Taken) -> Back:
-    """What `inverse` answers, byte by byte; at the size of the patches where all that came since cancels out.
+    """What `inverse` answers, byte by byte; at the size of the patches where all that came since cancels out,
+    and of the text if they deleted any.
 
     That is: they and all since are one chain, of which everything else is an ancestor; and what came since
     are empty patches and stretches that cancel out. Such a one ends with an undo and begins with what that
@@ -134,8 +135,8 @@ def take_back(history: History, ids: Sequence[Id], undos: Taken) -> Back:
     If they were taken back before, it is asked whether that answer is right: what came back then may count as
     deleted by somebody else, if it was taken along by an undo of an older patch.
 
-    Deleted text is read from the version before theirs, where `merge.CHECKPOINT_EVERY` events are replayed on
-    a copy of the text if they are asked for one after the other, backward. Raises what `inverse` does.
+    What they deleted is read from the text before them: a copy of that, and at most `merge.CHECKPOINT_EVERY`
+    events replayed on it for who goes back step by step. Raises what `inverse` does.
     """
     graph = history.graph
     mine = sorted({history.event(id) for id in ids})

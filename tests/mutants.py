@@ -182,6 +182,11 @@ FAULTS: list[Fault] = [
         ("_stretch.pyx", "writers[number].newest = p.newest", "writers[number].newest = 0"),
     ),
     fault(
+        "who takes back what came after a bubble has all of that woven",
+        "merge::test_what_is_woven_goes_at_most_twice_as_far_back_beside_a_bubble_too merge",
+        ("merge.py", "self._weave(base if base >= farthest else first, n)", "self._weave(base, n)"),
+    ),
+    fault(
         "what is deleted to the left in a row is taken one too far",
         "stretch::test_every_answer_is_that_of_the_same_read_flat stretch",
         ("_stretch.pyx", "at -= all - count ", "at -= all "),

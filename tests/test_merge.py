@@ -213,6 +213,23 @@ def test_what_is_woven_from_a_critical_version_on_is_all_that_came_after_it(
         assert "".join(shown) == slow.text()
 
 
+@pytest.mark.parametrize("after", [1, 3, 4, 7, 20])
+def test_what_is_woven_goes_at_most_twice_as_far_back_beside_a_bubble_too(after: int) -> None:
+    def on(time: int, session: str, *parents: tuple[int, str]) -> Patch:
+        return Patch((time, session), parents, [(0, 0, session)], "ada", 1)
+
+    made = [on(1, "r")]
+    for i in range(5):
+        made += [on(10 * i + 10, each, (10 * i, each) if i else (1, "r")) for each in "ab"]
+    made.append(on(100, "c", (50, "a"), (50, "b")))
+    made += [on(101 + i, "c", (100 + i, "c")) for i in range(after)]
+    answers = Merge(Events(made).graph)
+    answers.text(len(made))
+    for asked in range(len(made) - after, len(made)):
+        weave = answers.weave_from(asked)
+        assert weave.first <= asked and weave.last - weave.first <= 2 * (weave.last - asked)
+
+
 @given(histories(), st.data())
 def test_every_arrival_order_gives_the_same_answers(patches: list[Patch], data: st.DataObject) -> None:
     one, other = Events(patches), Events(data.draw(orders(patches)))

@@ -262,6 +262,45 @@ print(ended())
     assert said(python(code, tmp_path / "team.db")) == "0\n0\n"
 
 
+def test_a_fork_is_refused_a_file_that_is_just_being_made(tmp_path: Path) -> None:
+    code = """
+import sqlite3
+from syncstring.backends.sqlite_file import SqliteFile
+path = sys.argv[1]
+class Forking(sqlite3.Connection):
+    def execute(self, sql, *more):
+        if sql == "BEGIN IMMEDIATE" and os.fork() == 0:
+            try:
+                SqliteFile(path, 1.0).open(True, False)
+            except StoreError as error:
+                os._exit(0 if "open it in a spawned one" in str(error) else 3)
+            os._exit(4)
+        return super().execute(sql, *more)
+def dial(uri, patience):
+    return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, factory=Forking)
+SqliteFile(path, 1.0, dial).open(True, False)
+print(os.waitstatus_to_exitcode(os.wait()[1]))
+"""
+    assert said(python(code, tmp_path / "team.db")) == "0\n"
+
+
+def test_a_fork_may_open_what_its_parent_dropped(tmp_path: Path) -> None:
+    code = """
+import syncstring
+from syncstring.backends.sqlite import SqliteStore
+path = sys.argv[1]
+syncstring.open(path, "notes", author="ada").close()
+store = SqliteStore.open_at_once("sqlite:" + path)
+assert store is not None
+del store
+if os.fork() == 0:
+    syncstring.open(path, "notes", author="ada").close()
+    os._exit(0)
+print(os.waitstatus_to_exitcode(os.wait()[1]))
+"""
+    assert said(python(code, tmp_path / "team.db")) == "0\n"
+
+
 def test_a_process_may_end_without_closing(tmp_path: Path) -> None:
     code = """
 async def main(path):

@@ -851,6 +851,15 @@ def test_what_stands_for_what_in_patches_that_are_not_here_is_passed_over() -> N
     assert inverse(History([a, b]), [b.id], nowhere) == ((1, "b"), [Standing(0, 1, b.id, 0)])
 
 
+@pytest.mark.parametrize("nth", [1, 2, 1 << 40, (1 << 63) - 1])
+def test_what_stands_for_more_than_was_deleted_stands_for_nothing(nth: int) -> None:
+    a = Patch((1, "s"), [], [(0, 0, "abc")], "s", 1)
+    b = Patch((2, "s"), [a.id], [(1, 1, "")], "s", 2)
+    c = Patch((3, "s"), [b.id], [(0, 0, "xyz")], "s", 3)
+    beyond = {c.id: Undone((b.id,), [Standing(0, 3, b.id, nth)])}
+    assert inverse(History([a, b, c]), [b.id], beyond) == ((4, "b"), [Standing(0, 1, b.id, 0)])
+
+
 # --- cost ---------------------------------------------------------------------------------------------
 
 

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeAlias
 from urllib.parse import quote
+from weakref import WeakKeyDictionary
 from zlib import crc32
 
 from syncstring._rows import rows_of
@@ -109,7 +110,7 @@ _UNWRITABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)  # the file, or
 # --- the file ------------------------------------------------------------
 
 # SQLite keeps for each file what locks its process has: a fork inherits that, and not the locks.
-_OPEN: Final[dict[int, tuple[int, ...]]] = {}  # the device and number of each that this process has open
+_OPEN: Final = WeakKeyDictionary["SqliteFile", tuple[int, ...]]()  # what is open here, by device and number
 _INHERITED: Final[set[tuple[int, ...]]] = set()  # of each that it had open from which this one was forked
 
 
@@ -129,7 +130,7 @@ class SqliteFile:
         if not path or "\0" in path:
             raise PatchError(f"{path!r:.80} is no path; a store is named by one: sqlite:team.db")
         if path == ":memory:":  # what SQLite itself calls so is one connection's: nobody could share it
-            raise PatchError("a store in memory is called memory: here; a file of that name, ./:memory:")
+            raise PatchError("a store in memory is called memory: here; a file of that name is ./:memory:")
         try:
             os.fsencode(path)
         except UnicodeEncodeError:
@@ -161,7 +162,7 @@ class SqliteFile:
         elif 0 < os.path.getsize(self._real) < SMALLEST:
             # SQLite takes it for an empty one, and would overwrite it.
             raise CorruptStore(f"{self.path} is not a database; name another file")
-        elif not self._note():
+        elif self._inherited():
             raise StoreError(
                 f"{self.path} was open in the process that this was forked from; open it in a spawned one"
             )
@@ -169,26 +170,25 @@ class SqliteFile:
             with told(self.path):
                 # SQLite itself takes a while to notice: it lets a transaction begin on what it can't write.
                 self._open(read_only or (os.path.exists(self._real) and not os.access(self._real, os.W_OK)))
-            self._note()
         except BaseException:
             self.close()
             raise
         self._marks = self._now()
 
-    def _note(self) -> bool:
-        """Note for forks that it is open here, unless this is one and it was."""
+    def _inherited(self) -> bool:
+        """Whether the process that this was forked from had it open; if not, forks of this one are told."""
         found = _stat(self._real)
         if found is not None:
             if found[:2] in _INHERITED:
-                return False
-            _OPEN[id(self)] = found[:2]
-        return True
+                return True
+            _OPEN[self] = found[:2]
+        return False
 
     def open_at_once(self) -> bool:
         """Open a file that is there, in order, and can be written at this moment; False for any other, which
         is left as it is. Nobody is waited for."""
         usable = os.path.isfile(self._real) and os.access(self._real, os.R_OK | os.W_OK)  # see `open`
-        if not usable or os.path.getsize(self._real) < SMALLEST or not self._note():
+        if not usable or os.path.getsize(self._real) < SMALLEST or self._inherited():
             return False
         try:
             with told(self.path):
@@ -219,7 +219,7 @@ class SqliteFile:
             if _code(error) not in _UNWRITABLE or not os.path.exists(self._real):
                 raise
         self.read_only = True
-        self.close()
+        self._hang_up()
         try:
             self.reader = self._dial("ro")
             self._verify(self.reader)
@@ -228,19 +228,22 @@ class SqliteFile:
             # written. Without a log, the file alone is the whole, for as long as it stays as it is.
             if _code(error) not in _UNWRITABLE or os.path.exists(f"{self._real}-wal"):
                 raise
-            self.close()
+            self._hang_up()
             self._fixed = True
             self.reader = self._dial("ro&immutable=1")
             self._verify(self.reader)
 
     def close(self) -> None:
         """Close what is open. The last one to close a file folds the log into it."""
+        self._hang_up()
+        self._marks = []
+        _OPEN.pop(self, None)
+
+    def _hang_up(self) -> None:
         for db in (self.reader, self.writer):
             if db is not None:
                 db.close()
         self.reader = self.writer = None
-        self._marks = []
-        _OPEN.pop(id(self), None)
 
     def settle(self) -> None:
         """From now on what was opened at once waits for locks, and reads what is new."""
@@ -281,6 +284,7 @@ class SqliteFile:
             try:
                 if not _is_empty(db):
                     self._verify(db)
+                self._inherited()  # it is there now, if it wasn't
                 if db.execute("PRAGMA journal_mode=WAL").fetchone()[0] != "wal":
                     raise StoreError(f"{self.path}: no write-ahead log can be kept there; use a local disk")
                 # Every opener takes the lock once, so that a file that can't be written is found out now.
