@@ -138,8 +138,8 @@ BOUNDS = {
     statement. The rest is Python, some 1,300 calls, none of them above 0.05""",
     "open from SQLite, the whole history decoded": """to open it takes 1.7 ms, as without its history; its
     columns are inflated and their checksums taken in 0.9; judging and replaying 260,000 edits, what was
-    typed in a row at once, takes 0.9 (4 to 5 before); to let the document go on from there, and to compare
-    it with what was open, 0.6; the rest is the thread that reads, its event loop, and rows""",
+    typed in a row at once, takes 0.9; to let the document go on from there, and to compare it with what was
+    open, 0.6; the rest is the thread that reads, its event loop, and rows""",
     "a fresh replica, all at once": """26,078 updates are as many objects: 3 ms to read their bytes, 4 to
     place them, 4 to walk them, and some for the first touch of memory""",
 }
