@@ -687,7 +687,7 @@ FAULTS: list[Fault] = [
     ),
     fault(
         "what was packed before it was seen isn't taken in",
-        "packing_model",
+        "seeded_faults::test_what_was_packed_before_it_was_seen_is_taken_in packing_model",
         ("link.py", "new = {id for id in ids[known:] if id not in self._held}", "new = set[Id]()"),
     ),
     fault(

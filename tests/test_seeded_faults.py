@@ -405,6 +405,21 @@ def test_many_rows_that_went_missing_are_put_back_in_as_many_steps() -> None:
     assert len(rows) == 400 and held.seen <= 4 * len(rows)
 
 
+def test_what_was_packed_before_it_was_seen_is_taken_in() -> None:
+    store, patches = memory(), edits(30)
+    doc = run(find_document(store, "notes", Names()))
+    reader, writer = (Link(Archive(store, doc, Names())) for _ in range(2))
+    for link in (reader, writer):
+        run(link.open())
+    writer.post(patches)
+    while run(writer.send()):
+        pass
+    assert run(writer.pack(everything=True))
+    assert run(reader.archive.rows()) == []
+    run(reader.refresh())
+    assert [patch for patch, _ in reader.arrivals] == patches
+
+
 # --- rows that were shown and then weren't there ------------------------------------------------------------
 
 
